@@ -1,0 +1,163 @@
+"""Splitting atoms: every share is a whole number of atoms and together they are the total, always.
+
+The default is the method of the largest remainder (Hamilton): each party gets the floor of its exact share,
+and the spare units go, one each, to the largest remainders; ties go to the smallest id. The outcome depends on
+ids and weights only, never on the order in which parties are listed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from apportion.errors import RefusalCode, refuse
+from apportion.money.exact import Exact
+from apportion.money.money import checked
+
+Party = int | str
+GRID = 10**9  # residues are counted in this fraction of an atom
+RULES = ("largest-remainder", "in-order", "largest-weight", "to-party=NAME", "separate")
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Shares in the order given, in atoms, and the ``remainder`` that the rule ``separate`` leaves beside them."""
+
+    shares: tuple[int, ...]
+    remainder: int = 0
+
+
+def _by_id(party: Party) -> tuple[int, int, str]:
+    return (0, party, "") if isinstance(party, int) else (1, 0, party)
+
+
+def _whole(weights: Sequence[Exact]) -> list[int]:
+    """The weights over one denominator, as whole numbers."""
+    if not weights:
+        raise refuse(RefusalCode.BAD_WEIGHT, "there is nobody to share with.", field="weights", fix="Give a weight.")
+    common = math.lcm(*(w.den for w in weights))
+    whole = [w.num * (common // w.den) for w in weights]
+    if min(whole) < 0:
+        raise refuse(RefusalCode.BAD_WEIGHT, "a weight is negative.", field="weights", fix="Use zero or more.")
+    if not any(whole):
+        raise refuse(
+            RefusalCode.BAD_WEIGHT, "all weights are zero.", field="weights", fix="Give at least one above zero."
+        )
+    return whole
+
+
+def _spare_order(rule: str, parties: Sequence[Party], whole: list[int], rests: list[int]) -> list[int]:
+    """Positions of those who may take a spare unit, first to last."""
+    weighted = [i for i, w in enumerate(whole) if w]
+    orders: dict[str, Callable[[int], tuple[object, ...]]] = {
+        "largest-remainder": lambda i: (-rests[i], _by_id(parties[i])),
+        "in-order": lambda i: (i,),
+        "largest-weight": lambda i: (-whole[i], _by_id(parties[i])),
+    }
+    if rule not in orders:
+        raise refuse(
+            RefusalCode.BAD_INPUT, f"{rule!r} is not a remainder rule.", field="rule", fix="One of " + ", ".join(RULES)
+        )
+    return sorted(weighted, key=orders[rule])  # type: ignore[arg-type]
+
+
+def allocate(
+    total: int,
+    weights: Sequence[Exact],
+    parties: Sequence[Party] | None = None,
+    rule: str = "largest-remainder",
+    step: int = 1,
+) -> Split:
+    """Split ``total`` atoms by ``weights``; shares (+ remainder) always sum to the total.
+
+    Args:
+        total: atoms; a negative total is split as the mirror image of the positive one.
+        weights: one per party, zero or more; fractions and decimals are fine, only their ratio counts.
+        parties: stable ids that decide ties; without them parties are numbered from 1.
+        rule: ``largest-remainder``, ``in-order``, ``largest-weight``, ``to-party=NAME`` or ``separate``.
+        step: shares come in multiples of so many atoms (coins of 0.05); the total must be one too, unless the
+            rule is ``separate``.
+
+    Raises:
+        Refused: BAD_WEIGHT, BAD_INPUT, or OVERFLOW.
+    """
+    checked(total)
+    whole = _whole(weights)
+    names: Sequence[Party] = range(1, len(whole) + 1) if parties is None else parties
+    if len(names) != len(whole) or len(set(names)) != len(whole):
+        raise refuse(RefusalCode.BAD_INPUT, "every party needs one weight and a name of its own.", field="parties")
+    if step < 1:
+        raise refuse(RefusalCode.BAD_INPUT, "the step must be above zero.", field="step")
+    sign = -1 if total < 0 else 1
+    units, odd = divmod(abs(total), step)
+    if odd and rule != "separate":
+        raise refuse(
+            RefusalCode.BAD_INPUT,
+            "the total is not a multiple of the step.",
+            field="step",
+            fix="Round the total first, or use the rule 'separate'.",
+        )
+    mass = sum(whole)
+    shares, rests = [], []
+    for weight in whole:
+        share, rest = divmod(units * weight, mass)
+        shares.append(share)
+        rests.append(rest)
+    spare = units - sum(shares)
+    if rule == "separate":
+        return Split(tuple(sign * s * step for s in shares), sign * (spare * step + odd))
+    if rule.startswith("to-party="):
+        taker = rule.removeprefix("to-party=")
+        position = next((i for i, name in enumerate(names) if str(name) == taker), None)
+        if position is None:
+            raise refuse(RefusalCode.BAD_INPUT, f"{taker!r} is not among the parties.", field="rule")
+        shares[position] += spare
+    elif spare or rule != "largest-remainder":
+        for i in _spare_order(rule, names, whole, rests)[:spare]:
+            shares[i] += 1
+    return Split(tuple(sign * s * step for s in shares))
+
+
+def common(exacts: Sequence[Exact]) -> tuple[list[int], int]:
+    """Numerators over one common denominator: (½, ¼) → ([2, 1], 4)."""
+    den = exacts[0].den
+    if all(e.den == den for e in exacts):
+        return [e.num for e in exacts], den
+    den = math.lcm(*(e.den for e in exacts))
+    return [e.num * (den // e.den) for e in exacts], den
+
+
+def spread(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:
+    """Split ``total`` atoms by exact shares ``nums[i]/den`` (atoms, not negative) that add up to it.
+
+    Each share becomes its floor; the spare atoms go one each to the largest fractions, ties by ``order`` (the rank
+    of each party's id). This is the largest remainder again, without weighing: the shares are known already.
+    """
+    shares = [num // den for num in nums]
+    spare = total - sum(shares)
+    if spare:
+        tail = sorted(range(len(nums)), key=lambda i: (-(nums[i] % den), order[i]))
+        for i in tail[:spare]:
+            shares[i] += 1
+    return shares
+
+
+def residues(nums: Sequence[int], den: int, shares: Sequence[int]) -> list[int]:
+    """What rounding kept from each party (exact − credited), in 10^−9 atoms, together what it kept from all.
+
+    Denominators that do not divide the grid are cut to it, so that sums over millions of fees stay short: each is
+    wrong by less than 10^−9 atom and the sum is exact (the last party takes the difference).
+    """
+    gone = [(num - share * den) * GRID // den for num, share in zip(nums, shares, strict=True)]
+    gone[-1] += (sum(nums) - sum(shares) * den) * GRID // den - sum(gone)
+    return gone
+
+
+def level(residue: Sequence[int], parties: Sequence[Party]) -> tuple[int, ...]:
+    """Whole atoms for residues (10^−9 atoms) that sum to zero: each within one atom of its own, together zero."""
+    floors = [r // GRID for r in residue]
+    tail = sorted(range(len(floors)), key=lambda i: (-(residue[i] % GRID), _by_id(parties[i])))
+    for i in tail[: -sum(floors)]:
+        floors[i] += 1
+    return tuple(floors)
