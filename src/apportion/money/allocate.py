@@ -121,11 +121,15 @@ def allocate(
 
 def common(exacts: Sequence[Exact]) -> tuple[list[int], int]:
     """Numerators over one common denominator: (½, ¼) → ([2, 1], 4)."""
-    den = exacts[0].den
-    if all(e.den == den for e in exacts):
-        return [e.num for e in exacts], den
-    den = math.lcm(*(e.den for e in exacts))
-    return [e.num * (den // e.den) for e in exacts], den
+    den = max([e.den for e in exacts])
+    nums = []
+    for e in exacts:
+        times, odd = divmod(den, e.den)
+        if odd:
+            den = math.lcm(*(e.den for e in exacts))
+            return [e.num * (den // e.den) for e in exacts], den
+        nums.append(e.num * times)
+    return nums, den
 
 
 def spread(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:

@@ -15,7 +15,8 @@ from apportion.errors import RefusalCode, refuse
 DIGITS_MAX = 40
 EXPONENT_MAX = 30
 _REDUCE_BITS = 512
-_PLACES = {10**places: places for places in range(61)}
+_PLACES = {10**places: places for places in range(121)}
+_FORMATS = tuple(f"%d.%0{places}d" for places in range(800))
 _DECIMAL = re.compile(r"(-?)([0-9]{1,80})(?:\.([0-9]{1,80}))?(?:[eE]([+-]?[0-9]{1,3}))?", re.ASCII)
 
 
@@ -67,6 +68,22 @@ class Exact:
         """The same value in lowest terms."""
         divisor = math.gcd(self.num, self.den)
         return self if divisor == 1 else Exact(self.num // divisor, self.den // divisor)
+
+    def plain(self) -> Exact:
+        """The same value over a power of ten when it is a finite decimal, else in lowest terms.
+
+        Sums and products of such numbers keep denominators alike, which is what makes them cheap.
+        """
+        value = self.reduced()
+        twos = (value.den & -value.den).bit_length() - 1
+        rest, fives = value.den >> twos, 0
+        while rest % 5 == 0:
+            rest //= 5
+            fives += 1
+        if rest != 1:
+            return value
+        den = 10 ** max(twos, fives)
+        return Exact(value.num * (den // value.den), den)
 
     def __add__(self, other: Exact) -> Exact:
         den, more = self.den, other.den
@@ -125,17 +142,9 @@ class Exact:
         if places is not None:
             text = decimal_text(self.num, places)
             return text.rstrip("0").rstrip(".") if places else text
-        plain = self.reduced()
-        num, den = plain.num, plain.den
-        twos = (den & -den).bit_length() - 1
-        rest, fives = den >> twos, 0
-        while rest % 5 == 0:
-            rest //= 5
-            fives += 1
-        if rest != 1:
-            return f"{num}/{den}"
-        places = max(twos, fives)
-        return decimal_text(num * (10**places // den), places)
+        plain = self.plain()
+        places = _PLACES.get(plain.den)
+        return f"{plain.num}/{plain.den}" if places is None else decimal_text(plain.num, places)
 
     def __repr__(self) -> str:
         return f"Exact({self.text()})"
@@ -146,7 +155,8 @@ ZERO = Exact(0)
 
 def decimal_text(units: int, places: int) -> str:
     """``units`` × 10^−places as a plain decimal with all its places: (5, 2) → ``0.05``."""
-    if places == 0:
+    if not places:
         return str(units)
-    digits = str(abs(units)).rjust(places + 1, "0")
-    return f"{'-' if units < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+    if units < 0:
+        return "-" + _FORMATS[places] % divmod(-units, 10**places)
+    return _FORMATS[places] % divmod(units, 10**places)

@@ -1,0 +1,39 @@
+"""Accounts as the commit loop holds them: integers inside, public ids at the door."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Role(enum.Enum):
+    """What an account is for. Credits are positive: what a balance above zero means stands beside each."""
+
+    PAYER = "payer"  # value that a user has put in (below zero: drawn on the credit line)
+    PROVIDER = "provider"  # what the platform owes a provider
+    PLATFORM = "platform"  # fees earned
+    TAX = "tax"  # tax payable of one category
+    SPONSOR = "sponsor"  # below zero: what was given away
+    ROUNDING = "rounding"  # what statements and payouts rounded
+    CASH = "cash"  # below zero: money that came in from outside
+
+
+class Account(msgspec.Struct):
+    """One account of a tenant, as read for a group and changed by it.
+
+    ``posted`` and ``held`` are atoms; ``credit`` is how far below zero it may go (None: no bound, not a payer).
+    """
+
+    id: int
+    public: str
+    role: Role
+    asset: int
+    posted: int = 0
+    held: int = 0
+    credit: int | None = None
+    party: int = 0
+
+    def available(self) -> int:
+        """Atoms that may still be drawn: posted − open holds + credit line."""
+        return self.posted - self.held + (self.credit or 0)

@@ -1,0 +1,30 @@
+"""The catalog: one file that holds everything an operator sells, with whom, and at what price."""
+
+from __future__ import annotations
+
+import msgspec
+
+from apportion.model.party import Payer, Provider, UnknownPayers
+from apportion.model.service import Agreement, Service
+from apportion.model.tariff import Tariff
+
+
+class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An immutable version of all terms; tables are keyed by id.
+
+    ``currencies`` fixes the scale of a currency in this store (``{"USD": 9}``) where the default does not fit.
+    ``zone`` is the IANA zone of usage times that have none. ``invented`` says in words what in this file is made
+    up; it is shown wherever the catalog is.
+    """
+
+    name: str = ""
+    zone: str = "UTC"
+    currencies: dict[str, int] = {}
+    providers: dict[str, Provider] = {}
+    services: dict[str, Service] = {}
+    tariffs: dict[str, Tariff] = {}
+    agreements: dict[str, Agreement] = {}
+    payers: dict[str, Payer] = {}
+    unknown_payers: UnknownPayers | None = None
+    invented: str = ""
+    attribution: str = ""

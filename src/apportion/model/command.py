@@ -1,0 +1,73 @@
+"""What a caller may ask of the books: one input record per operation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from apportion.errors import Refusal
+from apportion.model.party import Payer
+from apportion.model.usage import Usage, UsageClass
+
+
+class ChargeUsage(msgspec.Struct, frozen=True):
+    """Rate one usage record, charge its payers, credit its providers."""
+
+    usage: Usage
+
+
+class RejectUsage(msgspec.Struct, frozen=True):
+    """Write down that a record could not be read: nothing received goes unrecorded."""
+
+    source: str
+    id: str
+    digest: bytes
+    refusal: Refusal
+
+
+class OpenPayer(msgspec.Struct, frozen=True):
+    """Open a payer's account on these terms, or bring its credit line to them."""
+
+    payer: Payer
+
+
+class TopUp(msgspec.Struct, frozen=True):
+    """Value came in for ``payer``; ``reference`` makes it unique for ever (the bank's id of the transfer)."""
+
+    payer: str
+    amount: str
+    currency: str
+    reference: str
+
+
+class PlaceHold(msgspec.Struct, frozen=True):
+    """Set ``amount`` aside on the payer's account for ``owner`` until ``expires`` (RFC 3339)."""
+
+    payer: str
+    amount: str
+    currency: str
+    owner: str
+    expires: str
+
+
+class EndHold(msgspec.Struct, frozen=True):
+    """Capture part of a hold (``amount``, repeatable) or, with ``final``, end it and give back the rest."""
+
+    hold: int
+    amount: str = "0"
+    final: bool = True
+
+
+class SweepHold(msgspec.Struct, frozen=True):
+    """End a hold whose expiry has come."""
+
+    hold: int
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one command: its ``state``, the ``id`` of the record it made, or the refusal."""
+
+    state: UsageClass | None
+    id: str = ""
+    refusal: Refusal | None = None
+    total: int = 0
+    sponsored: int = 0

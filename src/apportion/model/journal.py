@@ -1,0 +1,208 @@
+"""The lines of the books: every record of the journal and of an export has a ``type`` and a version of one.
+
+A line is stored as canonical JSON (fields in the order declared, defaults left out, no spaces); hashes cover those
+bytes. New fields get defaults, so old exports keep verifying.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from apportion.model.usage import PartUse, PayerUse
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=True):
+    """What all lines of the books share: the tag ``type``, from the class name."""
+
+
+class Genesis(Line, frozen=True, tag="genesis"):
+    """The first line of a tenant's books: format version, the store's public key, the tz database in force."""
+
+    tenant: str
+    format: int
+    key: str
+    tzdata: str = ""
+
+
+class AssetLine(Line, frozen=True, tag="asset"):
+    """A currency of the store and its only scale."""
+
+    code: str
+    scale: int
+
+
+class AccountLine(Line, frozen=True, tag="account"):
+    """An account: its ``role`` in the chart, its asset, whose it is (opaque for people), its credit line."""
+
+    id: str
+    role: str
+    asset: str
+    party: str = ""
+    name: str = ""
+    mac: str = ""
+    credit: str = "0"
+
+
+class CatalogLine(Line, frozen=True, tag="catalog"):
+    """A catalog version: the hash of its canonical JSON, and that JSON itself, without anything about payers."""
+
+    id: str
+    body: msgspec.Raw
+
+
+class UsageLine(Line, frozen=True, tag="usage"):
+    """A received record in its class ``state``; ``digest`` covers the record as it came.
+
+    Payers are account ids; a personal attribute is cut to what the price needs, its MAC stands in ``macs``.
+    """
+
+    key: str
+    source: str
+    id: str
+    service: str
+    start: str
+    state: str
+    digest: str
+    end: str = ""
+    quantities: dict[str, str] = {}
+    attributes: dict[str, str] = {}
+    macs: dict[str, str] = {}
+    parts: tuple[PartUse, ...] = ()
+    payers: tuple[PayerUse, ...] = ()
+    period: str = ""
+    reason: str = ""
+    field: str = ""
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One side of an entry: a signed amount (decimal text) on an account; credits are positive."""
+
+    account: str
+    amount: str
+
+
+class Entry(Line, frozen=True, tag="entry"):
+    """A balanced booking: its legs sum to zero; ``cause`` names the record that made it."""
+
+    id: str
+    cause: str
+    kind: str
+    at: str
+    asset: str
+    legs: tuple[Leg, ...]
+    forced: bool = False
+    note: str = ""
+
+
+class CreditLine(Line, frozen=True, tag="credit"):
+    """A payer's credit line was changed to ``credit``."""
+
+    account: str
+    at: str
+    credit: str
+
+
+class HoldLine(Line, frozen=True, tag="hold"):
+    """A change of a hold: ``open`` + ``captured`` + ``released`` = ``amount``; ``state`` ends once."""
+
+    id: str
+    account: str
+    asset: str
+    owner: str
+    state: str
+    at: str
+    expires: str
+    amount: str
+    open: str
+    captured: str = "0"
+    released: str = "0"
+
+
+class CloseLine(Line, frozen=True, tag="close"):
+    """A period was closed for a payer account: what it was rated to and what the adjustment was."""
+
+    period: str
+    account: str
+    at: str
+    charged: str
+    adjusted: str
+
+
+class StatementLine(Line, frozen=True, tag="statement"):
+    """An issued statement or remittance advice: its number, for whom, which period, the totals, its document's digest.
+
+    ``total`` + ``residue_out`` − ``residue_in`` = ``charges``. A payer's ``closing`` = ``opening`` + ``payments`` −
+    ``charges``; a provider's = ``opening`` + ``charges`` (its credits) − ``payments`` (payouts). It covers what was
+    used before ``end`` and stands in the books before this line, as far as no line before it does.
+    """
+
+    id: str
+    number: str
+    account: str
+    party: str
+    kind: str
+    period: str
+    at: str
+    asset: str
+    opening: str
+    charges: str
+    payments: str
+    closing: str
+    total: str
+    residue_in: str
+    residue_out: str
+    digest: str
+    start: str = ""
+    end: str = ""
+
+
+class ImportLine(Line, frozen=True, tag="import"):
+    """A finished run over usage files: how many records were received and how many ended in each class."""
+
+    id: str
+    at: str
+    source: str
+    received: int
+    charged: int = 0
+    zero_rated: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    pending: int = 0
+
+
+class ForgetLine(Line, frozen=True, tag="forget"):
+    """A party's personal rows and salt were deleted."""
+
+    party: str
+    at: str
+
+
+class Checkpoint(Line, frozen=True, tag="checkpoint"):
+    """A signed head: the stream, its length and hash, the previous checkpoint, an Ed25519 signature."""
+
+    stream: int
+    n: int
+    head: str
+    at: str
+    previous: str
+    signature: str
+
+
+class Balance(Line, frozen=True, tag="balance"):
+    """What the entries and holds of an export leave on an account; derived from them, not stored in the books."""
+
+    account: str
+    posted: str
+    held: str = "0"
+
+
+class End(Line, frozen=True, tag="end"):
+    """The last line of an export: how many lines, their chain hash, and the signed head."""
+
+    count: int
+    hash: str
+    stream: int
+    n: int
+    head: str
+    at: str
+    signature: str

@@ -1,0 +1,40 @@
+"""Parties: providers, networks, payers and the platform, as the catalog names them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from apportion.model.calendar import Calendar
+
+
+class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An organisation that delivers parts and earns portions; ``invented`` marks made-up ones in examples."""
+
+    id: str
+    name: str = ""
+    network: str = ""
+    invented: bool = False
+
+
+class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Who may be charged: how far below zero (``credit``, decimal text of ``currency``) and by which calendar.
+
+    ``opening`` is value that the account starts with, as a top-up booked once. ``name`` is kept outside the chain.
+    """
+
+    id: str
+    currency: str
+    name: str = ""
+    credit: str = "0"
+    opening: str = "0"
+    calendar: Calendar = Calendar()
+    invented: bool = False
+
+
+class UnknownPayers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What happens when usage names a payer that the catalog does not: open an account on these terms."""
+
+    currency: str
+    credit: str = "0"
+    opening: str = "0"
+    calendar: Calendar = Calendar()

@@ -1,0 +1,169 @@
+"""Statements and remittance advices: what a payer is asked for and what a provider is told it earned.
+
+All amounts are decimal text in ``currency``. What is stated is in minor units (cents); ``charges``, ``opening``,
+``closing`` and the residues are as the books count, which is finer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Seal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The checkpoint that covered the books when a document was issued: rows, head, instant, signature, public key."""
+
+    n: int
+    head: str
+    at: str
+    signature: str
+    key: str
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line: ``uses`` of one retail component, together ``quantity`` ``unit``; ``net`` + ``tax`` = ``total``.
+
+    ``price`` stands there when it was the same throughout. Of the uses, ``shared`` had other payers too: their
+    quantity is that of the whole use, their money this payer's share.
+    """
+
+    label: str
+    uses: int
+    net: str
+    tax: str
+    total: str
+    quantity: str = ""
+    unit: str = ""
+    price: str = ""
+    category: str = ""
+    shared: int = 0
+
+
+class TookPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A provider that delivered ``part`` in ``uses`` of a service; ``invented`` marks made-up ones in examples."""
+
+    part: str
+    provider: str
+    name: str
+    uses: int
+    invented: bool = False
+
+
+class Section(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that one service cost: ``uses`` in all, of which ``free`` cost nothing, who delivered, and the items."""
+
+    service: str
+    name: str
+    uses: int
+    free: int
+    total: str
+    providers: tuple[TookPart, ...]
+    items: tuple[Item, ...]
+
+
+class TaxSum(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One tax category: ``base`` is net, ``amount`` the tax contained in the total; no name means untaxed."""
+
+    name: str
+    rate: str
+    base: str
+    amount: str
+
+
+class Received(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Value that came in: when it was booked, as what (``opening``, ``topup``), how much, and the record of it."""
+
+    at: str
+    kind: str
+    amount: str
+    cause: str
+
+
+class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement", tag_field="kind"):
+    """What one payer account is asked for: everything used until ``end`` that no statement covered before.
+
+    ``total`` + ``residue_out`` − ``residue_in`` = ``charges`` (the ledger's), and Σ items = Σ taxes = ``total``.
+    ``brought`` + ``payments`` − ``total`` = ``balance``; below zero it is ``due``.
+    """
+
+    id: str
+    number: str
+    account: str
+    party: str
+    name: str
+    currency: str
+    period: str
+    start: str
+    end: str
+    zone: str
+    at: str
+    issuer: str
+    brought: str
+    received: tuple[Received, ...]
+    payments: str
+    net: str
+    tax: str
+    total: str
+    balance: str
+    due: str
+    sections: tuple[Section, ...]
+    taxes: tuple[TaxSum, ...]
+    charges: str
+    opening: str
+    closing: str
+    residue_in: str
+    residue_out: str
+    seal: Seal
+    invented: str = ""
+    attribution: str = ""
+    former: str = ""
+
+
+class Due(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of one service that a provider delivered ``uses`` times: exact dues, what was credited, what is paid.
+
+    ``exact`` − ``credited`` is what rounding still keeps from the provider (or, below zero, gave it in advance).
+    """
+
+    service: str
+    part: str
+    label: str
+    uses: int
+    exact: str
+    credited: str
+    payable: str
+    quantities: tuple[str, ...] = ()
+
+
+class Remittance(msgspec.Struct, frozen=True, omit_defaults=True, tag="remittance", tag_field="kind"):
+    """What one provider earned until ``end`` that no advice covered before, rounded to what can be paid.
+
+    ``total`` (payable) + ``residue_out`` − ``residue_in`` = ``credited``, and Σ payable of the dues = ``total``.
+    """
+
+    id: str
+    number: str
+    account: str
+    party: str
+    name: str
+    currency: str
+    period: str
+    start: str
+    end: str
+    zone: str
+    at: str
+    issuer: str
+    dues: tuple[Due, ...]
+    exact: str
+    credited: str
+    total: str
+    opening: str
+    closing: str
+    residue_in: str
+    residue_out: str
+    seal: Seal
+    made_up: bool = False
+    invented: str = ""
+    attribution: str = ""
+
+
+Document = Statement | Remittance

@@ -1,0 +1,200 @@
+"""The sockets: what the engine asks of the outside, and the records that cross.
+
+Owns: the Protocols Store, Clock, Signer. Does not own: any implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from apportion.model.hold import Hold
+from apportion.model.account import Account
+
+Key = bytes
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Where a key went: its ``state`` (a UsageClass value, or ``done``), 8 bytes that stand for the content, its row."""
+
+    state: str
+    digest: bytes
+    n: int
+
+
+class Opened(msgspec.Struct):
+    """A new account with the chart key that makes it unique."""
+
+    account: Account
+    key: str
+
+
+class Person(msgspec.Struct):
+    """One personal value of a party, outside the chain; ``record`` is the key of the usage it belongs to."""
+
+    party: int
+    field: str
+    value: str | bytes
+    record: Key = b""
+
+
+class Writes(msgspec.Struct):
+    """Everything one group changes, written in one transaction.
+
+    ``journal`` holds (n, body, head after it) with one or several lines a body; ``seen`` (key, state, digest, n);
+    ``accounts`` those whose balances changed; ``totals`` (account, key, num, den) running totals;
+    ``residues`` (account, 10^−9 atoms); ``pending`` (key, party, payload), None as payload removes.
+    """
+
+    tenant: int
+    stream: int
+    journal: list[tuple[int, bytes, bytes]] = []
+    seen: list[tuple[Key, str, bytes, int]] = []
+    opened: list[Opened] = []
+    accounts: list[Account] = []
+    people: list[Person] = []
+    totals: list[tuple[int, str, int, int]] = []
+    residues: list[tuple[int, int]] = []
+    holds: list[Hold] = []
+    pending: list[tuple[Key, int, bytes | None]] = []
+    closed: list[tuple[str, int, int]] = []
+    documents: list[tuple[str, int, bytes]] = []
+    facts: list[tuple[str, str]] = []
+
+
+class Store(Protocol):
+    """Where the books live. Reads are set-based; ``write`` is one durable transaction."""
+
+    def tenant(self, name: str) -> int:
+        """The number of a tenant, made on first mention."""
+
+    def head(self, tenant: int, stream: int) -> tuple[int, bytes]:
+        """How many journal rows the stream has, and the chain's head after the last."""
+
+    def fact(self, tenant: int, name: str) -> str:
+        """A stored fact of the tenant (asset scale, catalog in force …), empty when there is none."""
+
+    def seen(self, tenant: int, keys: Sequence[Key]) -> dict[Key, Seen]:
+        """Those of ``keys`` that are known."""
+
+    def accounts(self, tenant: int, ids: Sequence[int]) -> dict[int, Account]:
+        """Accounts by number, as they stand."""
+
+    def account_keys(self, tenant: int, keys: Sequence[str]) -> dict[str, int]:
+        """Account numbers by chart key."""
+
+    def handles(self, tenant: int, names: Sequence[str]) -> dict[str, int]:
+        """Party numbers of people by the name that usage calls them."""
+
+    def all_handles(self, tenant: int) -> dict[int, str]:
+        """Names that usage calls people by, per party."""
+
+    def people(self, tenant: int, party: int) -> Iterator[Person]:
+        """Personal rows of one party."""
+
+    def salts(self, tenant: int, parties: Sequence[int]) -> dict[int, bytes]:
+        """Salts by party."""
+
+    def next_numbers(self, tenant: int) -> tuple[int, int, int]:
+        """The next free numbers for accounts, parties and holds."""
+
+    def totals(self, tenant: int, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
+        """Running totals by (account, key)."""
+
+    def all_residues(self, tenant: int) -> dict[int, int]:
+        """What rounding kept, by account."""
+
+    def residues(self, tenant: int, ids: Sequence[int]) -> dict[int, int]:
+        """What rounding kept from these accounts."""
+
+    def holds(self, tenant: int, ids: Sequence[int]) -> dict[int, Hold]:
+        """Holds by number."""
+
+    def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
+        """Numbers of open holds whose expiry is not after ``at``."""
+
+    def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
+        """Parked usage, in key order."""
+
+    def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
+        """All (period, account number) that are closed."""
+
+    def closed(self, tenant: int, period: str) -> dict[int, int]:
+        """Accounts for which ``period`` is closed."""
+
+    def stage(self, writes: Writes) -> None:
+        """Begin a transaction and put the group into it; on an error nothing is left."""
+
+    def commit(self) -> None:
+        """Make what was staged durable, whole or not at all, before returning; may run on another thread."""
+
+    def write(self, writes: Writes) -> None:
+        """Stage and commit."""
+
+    def journal(self, tenant: int, stream: int, after: int, upto: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Journal rows (n, body, head) with after < n ≤ upto, in order."""
+
+    def row(self, tenant: int, stream: int, n: int) -> bytes:
+        """One journal row's body; empty when there is none."""
+
+    def all_accounts(self, tenant: int) -> Iterator[tuple[str, Account]]:
+        """All accounts with their chart keys."""
+
+    def all_seen(self, tenant: int) -> Iterator[tuple[Key, Seen]]:
+        """All keys that are known."""
+
+    def all_totals(self, tenant: int) -> Iterator[tuple[int, str, int, int]]:
+        """All running totals (account, key, num, den)."""
+
+    def all_holds(self, tenant: int) -> Iterator[Hold]:
+        """Every hold ever placed."""
+
+    def facts(self, tenant: int) -> dict[str, str]:
+        """All stored facts of a tenant."""
+
+    def documents(self, tenant: int) -> list[str]:
+        """Names of all stored documents."""
+
+    def document(self, tenant: int, name: str) -> bytes:
+        """A stored document (statement), empty when there is none."""
+
+    def catalogs(self, tenant: int) -> list[str]:
+        """Ids of all catalog versions ever applied."""
+
+    def forget(self, tenant: int, party: int) -> int:
+        """Delete a party's personal rows, parked usage and documents beyond recovery; how many rows went."""
+
+    def compact(self) -> None:
+        """Bring the write-ahead log home."""
+
+    def close(self) -> None:
+        """Release the store."""
+
+
+class Clock(Protocol):
+    """Time as the engine sees it."""
+
+    def now(self) -> str:
+        """The present instant, RFC 3339 in UTC with microseconds."""
+
+
+class Signer(Protocol):
+    """Signs checkpoints with a key that is not in the store."""
+
+    def public(self) -> str:
+        """The public key, hexadecimal."""
+
+    def sign(self, message: bytes) -> str:
+        """An Ed25519 signature, hexadecimal."""
+
+
+class Random(Protocol):
+    """Randomness for salts."""
+
+    def salt(self) -> bytes:
+        """32 fresh random bytes."""
+
+
+Batches = Iterable[Sequence[object]]

@@ -1,0 +1,26 @@
+"""Rate: what usage costs, who earns the fee and who pays it.
+
+Owns: pricing, portions of providers, shares of payers. Does not own: measuring, booking, statements.
+"""
+
+from apportion.stages.rate.allocate import Allocated, allocate_fee
+from apportion.stages.rate.amounts import charge_amounts
+from apportion.stages.rate.apportion import Apportioned, by_cost_alone, by_weight, by_wholesale
+from apportion.stages.rate.inverse import affordable, grantable
+from apportion.stages.rate.price import Pricer, compile_tariff
+from apportion.stages.rate.priced import Priced
+
+__all__ = [
+    "Allocated",
+    "Apportioned",
+    "Priced",
+    "Pricer",
+    "affordable",
+    "allocate_fee",
+    "by_cost_alone",
+    "by_weight",
+    "by_wholesale",
+    "charge_amounts",
+    "compile_tariff",
+    "grantable",
+]

@@ -1,0 +1,128 @@
+"""One fee among its providers: exact dues, whole atoms, and a platform that keeps what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from apportion.errors import RefusalCode, refuse
+from apportion.money import Exact, common, residues, spread
+from apportion.money.rounding import nearest
+
+
+class Apportioned(msgspec.Struct, frozen=True):
+    """``portions`` per part and what the ``platform`` keeps, in atoms; ``sponsored`` is what a sponsor must add.
+
+    Σ portions + platform = fee + sponsored. ``dues`` are the exact shares (atoms, the platform's last) and
+    ``kept`` what rounding kept from each of them (10^−9 atoms, together zero unless a sponsor adds).
+    """
+
+    portions: tuple[int, ...]
+    platform: int
+    sponsored: int
+    dues: tuple[Exact, ...]
+    kept: tuple[int, ...]
+
+
+def by_wholesale(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
+    """Each provider earns its own wholesale price; the platform keeps the margin.
+
+    Args:
+        fee: atoms before tax.
+        dues: each part's wholesale price in atoms, not negative when the fee is not.
+        order: rank of each part's id (ties), the platform's last.
+
+    When the providers cost more than the fee, nobody earns less: ``sponsored`` names the shortfall.
+    """
+    nums, den = common([*dues, Exact(fee)])
+    if min(nums) < 0:
+        return _mirror(fee, dues, order)
+    cost = sum(nums) - nums[-1]
+    margin = nums[-1] - cost
+    if margin >= 0:
+        nums[-1] = margin
+        return _settled(fee, 0, nums, den, order)
+    total = nearest(cost, den)
+    nums[-1] = 0
+    shares = spread(total, nums[:-1], den, order)
+    return Apportioned(
+        tuple(shares), 0, total - fee, tuple(Exact(n, den) for n in nums), (*residues(nums[:-1], den, shares), 0)
+    )
+
+
+def by_cost_alone(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
+    """Each provider earns its due and the platform takes the rest, which may be below zero: for corrections.
+
+    A cap of the period gives back what the platform had earned on records of their own, so the margin of the
+    correction alone says nothing about a sale below cost.
+    """
+    nums, den = common([*dues, Exact(0)])
+    cost = nearest(sum(nums), den)
+    shares = spread(cost, nums[:-1], den, order)
+    nums[-1] = fee * den - sum(nums)
+    kept = residues(nums, den, [*shares, fee - cost])
+    return Apportioned(tuple(shares), fee - cost, 0, tuple(Exact(n, den) for n in nums), tuple(kept))
+
+
+def by_weight(
+    fee: int, weights: Sequence[Exact], platform: Exact, order: Sequence[int], *, fraction: bool
+) -> Apportioned:
+    """Providers share by weights: agreed shares, measured quantities, or measured cost.
+
+    ``platform`` is one weight among them, or with ``fraction`` that fraction of the fee taken first. Without any
+    weight there is nothing to reward, so the platform keeps the whole.
+    """
+    if fee < 0:
+        return _negated(by_weight(-fee, weights, platform, order, fraction=fraction))
+    if any(w.num < 0 for w in weights) or platform.num < 0:
+        raise refuse(RefusalCode.BAD_WEIGHT, "a weight is negative.", field="parts")
+    nums, den = common([*weights, platform])
+    if not fraction:
+        mass = sum(nums)
+        if not mass:
+            return _settled(fee, 0, [0] * len(weights) + [fee], 1, order)
+        return _settled(fee, 0, [fee * n for n in nums], mass, order)
+    mass = sum(nums) - nums[-1]
+    if not mass:
+        return _settled(fee, 0, [0] * len(weights) + [fee], 1, order)
+    rest = den - nums[-1]
+    if rest < 0:
+        raise refuse(RefusalCode.BAD_WEIGHT, "the platform's fraction is above one.", field="platform")
+    shared = [fee * rest * n for n in nums[:-1]]
+    return _settled(fee, 0, [*shared, fee * nums[-1] * mass], mass * den, order)
+
+
+def _settled(fee: int, sponsored: int, nums: list[int], den: int, order: Sequence[int]) -> Apportioned:
+    shares = spread(fee, nums, den, order)
+    return Apportioned(
+        tuple(shares[:-1]),
+        shares[-1],
+        sponsored,
+        tuple([Exact(n, den) for n in nums]),
+        tuple(residues(nums, den, shares)),
+    )
+
+
+def _negated(split: Apportioned) -> Apportioned:
+    return Apportioned(
+        tuple(-p for p in split.portions),
+        -split.platform,
+        -split.sponsored,
+        tuple(-d for d in split.dues),
+        tuple(-k for k in split.kept),
+    )
+
+
+def _mirror(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
+    """A refund is split as the mirror image; a rebate on a total lowers the platform's margin, never a portion."""
+    if all(due.num >= 0 for due in dues):
+        return by_cost_alone(fee, dues, order)
+    if fee > 0 or any(due.num > 0 for due in dues):
+        raise refuse(
+            RefusalCode.BAD_QUANTITY,
+            "the fee and the providers' prices have opposite signs.",
+            field="quantities",
+            fix="Send refunds as records of their own with all quantities negative.",
+        )
+    return _negated(by_wholesale(-fee, [-due for due in dues], order))
