@@ -1,0 +1,354 @@
+"""The books in one SQLite file: WAL, synchronous=FULL, one connection that both writes and checkpoints.
+
+SQLite before 3.51.3 can corrupt its WAL when two connections write and checkpoint at the same instant; apsw carries
+a newer one and a lock file keeps second writers out. Readers open the file read-only and never checkpoint.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from apportion.adapters.stores.tables import SCHEMA, TABLES
+from apportion.errors import StoreUnavailable
+from apportion.model.hold import Hold, HoldState
+from apportion.model.account import Account, Role
+from apportion.model.ids import number_id
+from apportion.ports import Key, Person, Seen, Writes
+
+_CHECKPOINT_PAGES = 4000
+_WIDTHS = (1, 32, 256, 1024)
+
+
+class SqliteStore:
+    """A Store in the file at ``path``; ``writable`` takes the file's lock until ``close``.
+
+    Raises:
+        StoreUnavailable: another process writes, the file is no store, or it is newer than this program.
+    """
+
+    def __init__(self, path: str | Path, *, writable: bool = True) -> None:
+        self.path = str(path)
+        self._lock: int | None = None
+        if writable and self.path != ":memory:":
+            self._take_lock()
+        try:
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else apsw.SQLITE_OPEN_READONLY
+            self._db = apsw.Connection(self.path, flags=flags, statementcachesize=256)
+            self._db.set_busy_timeout(10_000)
+            self._prepare(writable)
+        except (apsw.CantOpenError, apsw.NotADBError, apsw.CorruptError) as error:
+            self._drop_lock()
+            raise StoreUnavailable(f"{self.path} can not be opened as a store: {error}") from error
+        except StoreUnavailable:
+            self._drop_lock()
+            raise
+
+    def _take_lock(self) -> None:
+        """Keep a second writer out for as long as this process lives; the kernel drops the lock with it."""
+        self._lock = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            self._lock = None
+            raise StoreUnavailable(
+                f"{self.path} is being written by another process. Wait for it to end, or send the command to the "
+                "server that holds it (--store http://HOST:PORT)."
+            ) from error
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _prepare(self, writable: bool) -> None:
+        if writable:
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+                "journal_size_limit=67108864",
+                "secure_delete=ON",
+                "cache_size=-65536",
+            ):
+                list(self._db.execute(f"PRAGMA {pragma}"))
+        found = list(self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'"))[0][0]
+        if not found:
+            if not writable:
+                raise StoreUnavailable(f"{self.path} holds no books yet. Run `apportion run` to make them.")
+            if list(self._db.execute("SELECT count(*) FROM sqlite_master"))[0][0]:
+                raise StoreUnavailable(f"{self.path} is a database, but not a store of apportion.")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(TABLES)
+            self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+            self._db.execute("COMMIT")
+        schema = int(list(self._db.execute("SELECT value FROM meta WHERE name = 'schema'"))[0][0])
+        if schema > SCHEMA:
+            raise StoreUnavailable(f"{self.path} was written by a newer apportion (schema {schema}). Upgrade first.")
+
+    def _select(self, sql: str, tenant: int, keys: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """Run ``sql`` with ``{}`` replaced by as many placeholders as a few fixed widths allow (statements stay cached)."""
+        at = 0
+        while at < len(keys):
+            width = next((w for w in _WIDTHS if w >= len(keys) - at), _WIDTHS[-1])
+            part = list(keys[at : at + width])
+            part += part[-1:] * (width - len(part))
+            yield from self._db.execute(sql.format(",".join("?" * width)), (tenant, *part))
+            at += width
+
+    # reads
+
+    def tenant(self, name: str) -> int:
+        rows = list(self._db.execute("SELECT id FROM tenant WHERE name = ?", (name,)))
+        if rows:
+            return int(rows[0][0])
+        self._db.execute("INSERT INTO tenant (name) VALUES (?)", (name,))
+        return self.tenant(name)
+
+    def tenants(self) -> dict[str, int]:
+        """All tenants of the store."""
+        return dict(self._db.execute("SELECT name, id FROM tenant ORDER BY id"))
+
+    def head(self, tenant: int, stream: int) -> tuple[int, bytes]:
+        rows = list(
+            self._db.execute(
+                "SELECT n, hash FROM journal WHERE tenant = ? AND stream = ? ORDER BY n DESC LIMIT 1", (tenant, stream)
+            )
+        )
+        return (rows[0][0], rows[0][1]) if rows else (0, bytes(32))
+
+    def fact(self, tenant: int, name: str) -> str:
+        rows = list(self._db.execute("SELECT value FROM fact WHERE tenant = ? AND name = ?", (tenant, name)))
+        return str(rows[0][0]) if rows else ""
+
+    def facts(self, tenant: int) -> dict[str, str]:
+        """All stored facts of a tenant."""
+        return dict(self._db.execute("SELECT name, value FROM fact WHERE tenant = ?", (tenant,)))
+
+    def seen(self, tenant: int, keys: Sequence[Key]) -> dict[Key, Seen]:
+        sql = "SELECT key, state, digest, n FROM seen WHERE tenant = ? AND key IN ({})"
+        return {key: Seen(state, digest, n) for key, state, digest, n in self._select(sql, tenant, keys)}
+
+    def all_seen(self, tenant: int) -> Iterator[tuple[Key, Seen]]:
+        for key, *row in self._db.execute("SELECT key, state, digest, n FROM seen WHERE tenant = ?", (tenant,)):
+            yield key, Seen(*row)
+
+    def accounts(self, tenant: int, ids: Sequence[int]) -> dict[int, Account]:
+        sql = "SELECT id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? AND id IN ({})"
+        return {row[0]: _account(*row) for row in self._select(sql, tenant, ids)}
+
+    def account_keys(self, tenant: int, keys: Sequence[str]) -> dict[str, int]:
+        return dict(self._select("SELECT key, id FROM account WHERE tenant = ? AND key IN ({})", tenant, keys))  # type: ignore[arg-type]
+
+    def all_accounts(self, tenant: int) -> Iterator[tuple[str, Account]]:
+        sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? ORDER BY id"
+        for key, *row in self._db.execute(sql, (tenant,)):
+            yield key, _account(*row)
+
+    def handles(self, tenant: int, names: Sequence[str]) -> dict[str, int]:
+        sql = "SELECT value, party FROM personal WHERE tenant = ? AND field = 'handle' AND value IN ({})"
+        return dict(self._select(sql, tenant, names))  # type: ignore[arg-type]
+
+    def salts(self, tenant: int, parties: Sequence[int]) -> dict[int, bytes]:
+        sql = "SELECT party, value FROM personal WHERE tenant = ? AND field = 'salt' AND record = x'' AND party IN ({})"
+        return dict(self._select(sql, tenant, parties))  # type: ignore[arg-type]
+
+    def people(self, tenant: int, party: int) -> Iterator[Person]:
+        sql = "SELECT field, value, record FROM personal WHERE tenant = ? AND party = ?"
+        for field, value, record in self._db.execute(sql, (tenant, party)):
+            yield Person(party, field, value, record)
+
+    def all_handles(self, tenant: int) -> dict[int, str]:
+        """Names that usage calls people by, per party."""
+        return dict(self._db.execute("SELECT party, value FROM personal WHERE tenant = ? AND field = 'handle'", (tenant,)))
+
+    def next_numbers(self, tenant: int) -> tuple[int, int, int]:
+        sql = "SELECT coalesce(max({}), 0) + 1 FROM {} WHERE tenant = ?"
+        columns = (("id", "account"), ("party", "account"), ("id", "hold"))
+        account, party, hold = (list(self._db.execute(sql.format(*c), (tenant,)))[0][0] for c in columns)
+        return account, party, hold
+
+    def totals(self, tenant: int, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
+        wanted = set(keys)
+        sql = "SELECT account, key, num, den FROM running WHERE tenant = ? AND account IN ({})"
+        rows = self._select(sql, tenant, sorted({account for account, _ in keys}))
+        return {(a, key): (int(num), int(den)) for a, key, num, den in rows if (a, key) in wanted}
+
+    def all_totals(self, tenant: int) -> Iterator[tuple[int, str, int, int]]:
+        for account, key, num, den in self._db.execute("SELECT account, key, num, den FROM running WHERE tenant = ?", (tenant,)):
+            yield account, key, int(num), int(den)
+
+    def residues(self, tenant: int, ids: Sequence[int]) -> dict[int, int]:
+        sql = "SELECT account, value FROM residue WHERE tenant = ? AND account IN ({})"
+        return dict(self._select(sql, tenant, ids))  # type: ignore[arg-type]
+
+    def all_residues(self, tenant: int) -> dict[int, int]:
+        return dict(self._db.execute("SELECT account, value FROM residue WHERE tenant = ?", (tenant,)))
+
+    def holds(self, tenant: int, ids: Sequence[int]) -> dict[int, Hold]:
+        sql = (
+            "SELECT id, account, owner, amount, expires, captured, released, state FROM hold "
+            "WHERE tenant = ? AND id IN ({})"
+        )
+        return {row[0]: Hold(*row[:7], HoldState(row[7])) for row in self._select(sql, tenant, ids)}
+
+    def all_holds(self, tenant: int) -> Iterator[Hold]:
+        """Every hold ever placed."""
+        sql = "SELECT id, account, owner, amount, expires, captured, released, state FROM hold WHERE tenant = ?"
+        for row in self._db.execute(sql, (tenant,)):
+            yield Hold(*row[:7], HoldState(row[7]))
+
+    def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
+        sql = "SELECT id FROM hold WHERE tenant = ? AND state = 'open' AND expires <= ? ORDER BY expires LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (tenant, at, limit))]
+
+    def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
+        sql = "SELECT key, payload FROM pending WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?"
+        return list(self._db.execute(sql, (tenant, after, limit)))  # type: ignore[arg-type]
+
+    def closed(self, tenant: int, period: str) -> dict[int, int]:
+        return dict(self._db.execute("SELECT account, n FROM closed WHERE tenant = ? AND period = ?", (tenant, period)))
+
+    def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
+        """All (period, account) that are closed."""
+        return set(self._db.execute("SELECT period, account FROM closed WHERE tenant = ?", (tenant,)))  # type: ignore[arg-type]
+
+    def journal(self, tenant: int, stream: int, after: int, upto: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Pages of 500 rows, so that no read transaction stays open while a caller works on them."""
+        sql = (
+            "SELECT n, body, hash FROM journal WHERE tenant = ? AND stream = ? AND n > ? AND n <= ? ORDER BY n LIMIT 500"
+        )
+        while True:
+            page = list(self._db.execute(sql, (tenant, stream, after, upto)))
+            yield from page  # type: ignore[misc]
+            if len(page) < 500:
+                return
+            after = page[-1][0]
+
+    def row(self, tenant: int, stream: int, n: int) -> bytes:
+        sql = "SELECT body FROM journal WHERE tenant = ? AND stream = ? AND n = ?"
+        rows = list(self._db.execute(sql, (tenant, stream, n)))
+        return rows[0][0] if rows else b""
+
+    def document(self, tenant: int, name: str) -> bytes:
+        rows = list(self._db.execute("SELECT body FROM document WHERE tenant = ? AND name = ?", (tenant, name)))
+        return rows[0][0] if rows else b""
+
+    def catalogs(self, tenant: int) -> list[str]:
+        return [name for name in self.documents(tenant) if name.startswith("cat_")]
+
+    def documents(self, tenant: int) -> list[str]:
+        """Names of all stored documents."""
+        return [row[0] for row in self._db.execute("SELECT name FROM document WHERE tenant = ?", (tenant,))]
+
+    # writes
+
+    def stage(self, writes: Writes) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_rows(writes, writes.tenant)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def write(self, writes: Writes) -> None:
+        self.stage(writes)
+        self.commit()
+
+    def _write_rows(self, writes: Writes, t: int) -> None:
+        many = self._db.executemany
+        s = writes.stream
+        if writes.opened:
+            many(
+                "INSERT INTO account (tenant, id, role, asset, party, key, credit, posted, held) "
+                "VALUES (?,?,?,?,?,?,?,0,0)",
+                [(t, a.id, a.role.value, a.asset, a.party, o.key, a.credit) for o in writes.opened for a in (o.account,)],
+            )
+        many("INSERT INTO journal VALUES (?,?,?,?,?)", [(t, s, n, body, head) for n, body, head in writes.journal])
+        many(
+            "INSERT INTO seen VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET state = excluded.state, "
+            "digest = excluded.digest, n = excluded.n",
+            [(t, key, state, digest, n) for key, state, digest, n in writes.seen],
+        )
+        many(
+            "UPDATE account SET posted = ?, held = ?, credit = ? WHERE tenant = ? AND id = ?",
+            [(a.posted, a.held, a.credit, t, a.id) for a in writes.accounts],
+        )
+        many(
+            "INSERT INTO residue VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            [(t, account, value) for account, value in writes.residues],
+        )
+        if writes.totals:
+            many(
+                "INSERT INTO running VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
+                [(t, account, key, str(num), str(den)) for account, key, num, den in writes.totals],
+            )
+        self._write_rare_rows(writes, t)
+
+    def _write_rare_rows(self, writes: Writes, t: int) -> None:
+        many = self._db.executemany
+        if writes.people:
+            many(
+                "INSERT INTO personal (tenant, party, field, record, value) VALUES (?,?,?,?,?) "
+                "ON CONFLICT DO UPDATE SET value = excluded.value",
+                [(t, p.party, p.field, p.record, p.value) for p in writes.people],
+            )
+        if writes.holds:
+            many(
+                "INSERT INTO hold VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET captured = excluded.captured, "
+                "released = excluded.released, state = excluded.state",
+                [
+                    (t, h.id, h.account, h.owner, h.amount, h.captured, h.released, h.expires, h.state.value)
+                    for h in writes.holds
+                ],
+            )
+        for key, party, payload in writes.pending:
+            if payload is None:
+                self._db.execute("DELETE FROM pending WHERE tenant = ? AND key = ?", (t, key))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO pending VALUES (?,?,?,?)", (t, key, party, payload))
+        if writes.closed:
+            many("INSERT INTO closed VALUES (?,?,?,?)", [(t, period, account, n) for period, account, n in writes.closed])
+        if writes.documents:
+            many("INSERT OR REPLACE INTO document VALUES (?,?,?,?)", [(t, name, party, body) for name, party, body in writes.documents])
+        if writes.facts:
+            many(
+                "INSERT INTO fact VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                [(t, name, value) for name, value in writes.facts],
+            )
+
+    def forget(self, tenant: int, party: int) -> int:
+        gone = 0
+        self._db.execute("BEGIN IMMEDIATE")
+        for table in ("personal", "pending", "document"):
+            self._db.execute(f"DELETE FROM {table} WHERE tenant = ? AND party = ?", (tenant, party))
+            gone += self._db.changes()
+        self._db.execute("COMMIT")
+        list(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        self._db.execute("VACUUM")
+        self.compact()
+        return gone
+
+    def compact(self) -> None:
+        list(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self.compact()
+        self._db.close()
+        self._drop_lock()
+
+
+def _account(
+    number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int
+) -> Account:
+    return Account(number, number_id("acct", number), Role(role), asset, posted, held, credit, party)

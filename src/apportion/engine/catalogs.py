@@ -1,0 +1,100 @@
+"""Catalog versions: immutable, named by the hash of their canonical JSON, applied by adding one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from apportion.engine.commit import Committer
+from apportion.engine.terms import Terms
+from apportion.engine.work import encode
+from apportion.errors import Misconfigured, NotFound, Refusal, RefusalCode
+from apportion.ledger import proof
+from apportion.model.catalog import Catalog
+from apportion.model.command import OpenPayer
+from apportion.model.journal import CatalogLine
+from apportion.ports import Store
+
+
+def canonical(catalog: Catalog) -> bytes:
+    """The bytes that a catalog's hash covers: sorted keys, defaults left out, no spaces."""
+    return msgspec.json.encode(catalog, order="sorted")
+
+
+def without_people(catalog: Catalog, only: str = "") -> Catalog:
+    """The catalog without its payers, their agreements and exemptions (``only``: without this one payer)."""
+
+    def gone(payer: str) -> bool:
+        return bool(payer) and payer == (only or payer)
+
+    return msgspec.structs.replace(
+        catalog,
+        payers={k: v for k, v in catalog.payers.items() if not gone(k)},
+        agreements={k: v for k, v in catalog.agreements.items() if not gone(v.payer)},
+        services={
+            k: msgspec.structs.replace(v, exempt=tuple(p for p in v.exempt if not gone(p)))
+            for k, v in catalog.services.items()
+        },
+    )
+
+
+def catalog_id(body: bytes) -> str:
+    """``cat_`` and 32 hexadecimal digits of the BLAKE3 of the canonical bytes."""
+    return "cat_" + proof.blake3(body).hexdigest(16)
+
+
+def scale_of(committer_assets: dict[str, Any]) -> Callable[[str], int | None]:
+    """The scale that the store has fixed for a currency, or None."""
+    return lambda code: committer_assets[code][1].scale if code in committer_assets else None
+
+
+def apply_catalog(committer: Committer, store: Store, catalog: Catalog) -> str:
+    """Make ``catalog`` the version in force, opening its payers' accounts; the same one twice changes nothing.
+
+    Returns the version's id.
+
+    Raises:
+        Misconfigured: it gives a currency another scale than the store has.
+    """
+    tenant = committer.tenant
+    for code, scale in catalog.currencies.items():
+        known = committer.names.assets.get(code)
+        if known is not None and known[1].scale != scale:
+            refusal = Refusal(
+                RefusalCode.ASSET_MISMATCH,
+                f"the store counts {code} with {known[1].scale} decimals for ever.",
+                f"currencies.{code}",
+                f"Write {known[1].scale}, or use a new store.",
+            )
+            raise Misconfigured(refusal.sentence(), (refusal,))
+    full, public = canonical(catalog), canonical(without_people(catalog))
+    version = catalog_id(public)
+    committer.terms = Terms(catalog, version, scale_of(committer.names.assets))
+    if store.fact(tenant, "catalog") == version and store.document(tenant, version) == full:
+        return version
+    work = committer.work()
+    if not store.fact(tenant, f"catalog:{version}"):
+        n = work.append(encode(CatalogLine(version, msgspec.Raw(public))))
+        work.writes.facts.append((f"catalog:{version}", str(n)))
+    work.writes.facts.append(("catalog", version))
+    work.writes.documents.append((version, 0, full))
+    committer.land(work)
+    payers = list(catalog.payers.values())
+    for at in range(0, len(payers), 1000):
+        committer.commit([OpenPayer(payer) for payer in payers[at : at + 1000]])
+    return version
+
+
+def load_terms(store: Store, tenant: int, version: str = "", assets: dict[str, Any] | None = None) -> Terms:
+    """The catalog version in force (or the one named), read back from the books.
+
+    Raises:
+        NotFound: no catalog was applied, or none has this id.
+    """
+    version = version or store.fact(tenant, "catalog")
+    body = store.document(tenant, version) if version else b""
+    if not body:
+        raise NotFound("The store has no catalog yet. Run `apportion catalog apply FILE` first.")
+    return Terms(msgspec.json.decode(body, type=Catalog), version, scale_of(assets or {}))

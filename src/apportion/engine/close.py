@@ -1,0 +1,213 @@
+"""Closing a period: re-rate its running totals in one order for ever, book what only a period has, true up.
+
+While a period is open a record costs what it adds to the running total at that moment. Closing prices the payer's
+records again in (time, source, id) order and books the differences, so that afterwards nothing depends on the order,
+the batches or the repetitions in which usage came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from apportion.engine.catalogs import load_terms
+from apportion.engine.commit import Committer
+from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of, tariffs_of
+from apportion.engine.periodic import Difference, period_fees
+from apportion.engine.query import Record, record_of
+from apportion.engine.rating import Given, Prepared, prepare, rate
+from apportion.engine.terms import Terms
+from apportion.engine.work import Work, encode
+from apportion.errors import RefusalCode, refuse
+from apportion.ledger import proof
+from apportion.ledger.booking import book, merge
+from apportion.model.account import Account
+from apportion.model.ids import key_id, read_number
+from apportion.model.journal import CloseLine
+from apportion.model.usage import PartUse, PayerUse, Usage
+from apportion.money import GRID, level
+from apportion.money.exact import decimal_text
+from apportion.ports import Store
+
+Order = tuple[str, str, str, int]
+
+
+class Closed(msgspec.Struct):
+    """What a close did: ``accounts`` closed, ``adjustments`` booked, atoms ``trued_up``, per asset text → amount."""
+
+    periods: list[str] = []
+    accounts: int = 0
+    records: int = 0
+    adjustments: int = 0
+    trued_up: dict[str, str] = {}
+
+
+class Closing:
+    """One close over the books of a writer."""
+
+    def __init__(self, committer: Committer, store: Store) -> None:
+        self._committer = committer
+        self._store = store
+        self._terms: dict[str, Terms] = {}
+        self.result = Closed()
+
+    def run(self, period: str = "") -> Closed:
+        """Close ``period`` (every period that usage names, when empty) for all payers, then true up rounding."""
+        open_records = self._open_records(period)
+        for (name, payer), order in sorted(open_records.items()):
+            if name not in self.result.periods:
+                self.result.periods.append(name)
+            self._close_payer(name, payer, sorted(order))
+        self._true_up()
+        return self.result
+
+    def _open_records(self, period: str) -> dict[tuple[str, str], list[Order]]:
+        """Records that count in a period, by (period, payer's account), as (start, source, id, row)."""
+        mark = b'"period":"' + period.encode()
+        tenant = self._committer.tenant
+        closed = self._store.closed_periods(tenant)
+        found: dict[tuple[str, str], list[Order]] = {}
+        for n, body, _ in self._store.journal(tenant, 0, 0, self._store.head(tenant, 0)[0]):
+            if mark not in body or b'"type":"charge"' not in body:
+                continue
+            usage = record_of(n, body).usage
+            if usage.period and (not period or usage.period == period):
+                payer = usage.payers[0].payer
+                if (usage.period, read_number(payer)) not in closed:
+                    order = (usage.start, usage.source, usage.id, n)
+                    found.setdefault((usage.period, payer), []).append(order)
+        return found
+
+    def _records(self, order: Sequence[Order]) -> Iterator[Record]:
+        for *_, n in order:
+            yield record_of(n, self._store.row(self._committer.tenant, 0, n))
+
+    def _close_payer(self, period: str, payer: str, order: Sequence[Order]) -> None:
+        work = self._committer.work()
+        account = work.numbered(read_number(payer))
+        differences: dict[tuple[str, str], Difference] = {}
+        fresh: set[str] = set()
+        for record in self._records(order):
+            prepared = self._prepared(record)
+            key = (record.charge.service, record.charge.catalog)
+            difference = differences.setdefault(key, Difference(prepared, account, record.charge.catalog))
+            self._restart(work, prepared, account, fresh)
+            rated = rate(prepared, lambda prefix: RunningTotals(work, account.id, prefix))
+            move_totals(work, prepared, rated, account)
+            payers = [work.numbered(read_number(p.payer)) for p in record.usage.payers]
+            difference.add(work, record, prepared, Legs(work, prepared.terms, rated, payers, providers_of(work, prepared)))
+            self.result.records += 1
+        charged = 0
+        once: set[str] = set()
+        for (service, version), difference in sorted(differences.items()):
+            period_fees(work, difference, period, once)
+            charged += self._book(work, difference, f"{period}/{payer}/{service}/{version}", period)
+        line = CloseLine(period, payer, work.at, str(len(order)), str(charged))
+        n = work.append(encode(line))
+        work.writes.closed.append((period, account.id, n))
+        self._committer.land(work)
+        self._committer.note_closed(period, account.id)
+        self.result.accounts += 1
+
+    def _restart(self, work: Work, prepared: Prepared, account: Account, fresh: set[str]) -> None:
+        """Running totals start from zero again, each at the first record that touches it."""
+        for pricer, prefix in tariffs_of(prepared):
+            for key in pricer.total_keys(prepared.use, prepared.period):
+                if prefix + key not in fresh:
+                    fresh.add(prefix + key)
+                    work.clear_total(account.id, prefix + key)
+
+    def _prepared(self, record: Record) -> Prepared:
+        """The record as the books hold it, resolved against the catalog it was charged by."""
+        version = record.charge.catalog
+        if version not in self._terms:
+            names = self._committer.names.assets
+            self._terms[version] = load_terms(self._store, self._committer.tenant, version, names)
+        given = Given(record.charge.tariff, record.usage.period)
+        return prepare(usage_of(record), self._terms[version], given)
+
+    def _book(self, work: Work, difference: Difference, cause: str, period: str) -> int:
+        """Book what a payer's period differs by for one service; how many adjustments that made."""
+        movements = merge(difference.movements)
+        for account, residue in difference.residues:
+            work.keep(account, residue)
+        if not movements and not difference.fees:
+            return 0
+        key = proof.record_key("close", cause)
+        charge = difference.charge(key_id("chg", key), period, work.at)
+        lines = [encode(charge)]
+        if movements:
+            asset = difference.prepared.terms.asset
+            lines.append(
+                encode(
+                    book(
+                        key_id("ent", key), charge.id, "adjustment", work.at, (str(asset), asset.scale), movements,
+                        forced=True,
+                    )
+                )
+            )
+            for account, _ in movements:
+                work.touch(account)
+        work.record(key, "done", b"", *lines)
+        self.result.adjustments += 1
+        return 1
+
+    def _true_up(self) -> None:
+        """Pay out what rounding kept, whole atoms at a time, so that it favours nobody over millions of fees."""
+        work = self._committer.work()
+        kept = self._store.all_residues(self._committer.tenant)
+        accounts = {number: work.numbered(number) for number in kept}
+        for number in sorted({account.asset for account in accounts.values()}):
+            mine = [a for _, a in sorted(accounts.items()) if a.asset == number]
+            asset = work.asset_of(mine[0])
+            atoms = level([kept[a.id] for a in mine], [a.public for a in mine])
+            movements = merge(zip(mine, atoms, strict=True))
+            if not movements:
+                continue
+            key = proof.record_key("true-up", f"{asset} {work.head[0]}")
+            entry = book(
+                key_id("ent", key), key_id("tru", key), "true-up", work.at, (str(asset), asset.scale), movements,
+                forced=True,
+            )
+            for account, moved in movements:
+                work.touch(account)
+                work.keep(account, -moved * GRID)
+            work.record(key, "done", b"", encode(entry))
+            self.result.trued_up[str(asset)] = decimal_text(sum(m for _, m in movements if m > 0), asset.scale)
+        self._committer.land(work)
+
+
+def close_periods(committer: Committer, store: Store, period: str = "", *, now: str = "") -> Closed:
+    """Close ``period``, or every period that usage names; closing again changes nothing.
+
+    Raises:
+        Refused: PERIOD_OPEN when ``now`` (RFC 3339) is given and the named month or day has not ended.
+    """
+    if period and now and period >= now[: len(period)]:
+        raise refuse(
+            RefusalCode.PERIOD_OPEN,
+            f"{period} has not ended yet.",
+            field="period",
+            fix="Wait for its end, or close it all the same with --force: later usage of it will then wait.",
+        )
+    return Closing(committer, store).run(period)
+
+
+def usage_of(record: Record) -> Usage:
+    """The usage of a record as the books hold it: payers by account id, personal attributes cut."""
+    line = record.usage
+    return Usage(
+        line.source,
+        line.id,
+        line.service,
+        datetime.fromisoformat(line.start),
+        datetime.fromisoformat(line.end) if line.end else None,
+        tuple(PayerUse(p.payer, p.weight, p.quantities, p.pays) for p in line.payers),
+        tuple(PartUse(p.part, p.provider, p.quantities) for p in line.parts),
+        line.quantities,
+        line.attributes,
+    )
+
+

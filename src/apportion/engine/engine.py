@@ -1,0 +1,134 @@
+"""Engine: the verbs, in the order in which a service is sold, delivered and billed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+
+from apportion.engine.catalogs import apply_catalog, load_terms
+from apportion.engine.close import Closed, close_periods
+from apportion.engine.commit import Committer
+from apportion.engine.forget import forget
+from apportion.engine.intake import RunSummary, take_in
+from apportion.engine.query import Books
+from apportion.engine.terms import Terms
+from apportion.errors import Refused
+from apportion.model.catalog import Catalog
+from apportion.model.command import ChargeUsage, EndHold, Outcome, PlaceHold, RejectUsage, SweepHold, TopUp
+from apportion.model.usage import Usage
+from apportion.ports import Clock, Random, Signer, Store
+
+
+class Engine:
+    """One tenant's books, open for work. Use it as a context manager, or ``close`` it: that seals the chain."""
+
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        outside: tuple[Clock, Random, Signer],
+        announce: Callable[[str], None],
+        *,
+        writable: bool = True,
+    ) -> None:
+        self.store = store
+        self.tenant_name = tenant
+        self.writable = writable
+        self.tenant = store.tenant(tenant)
+        self.clock = outside[0]
+        self.committer = Committer(store, tenant, outside, announce) if writable else None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Seal what was written since the last checkpoint and release the store."""
+        if self.committer is not None:
+            self.committer.close()
+        self.store.close()
+
+    @property
+    def writer(self) -> Committer:
+        """The writing half, with the catalog in force."""
+        assert self.committer is not None, "the books were opened for reading"
+        if self.committer.terms is None:
+            self.committer.terms = self.terms()
+        return self.committer
+
+    def terms(self, version: str = "") -> Terms:
+        """A catalog version, compiled; the one in force when none is named."""
+        assets = self.committer.names.assets if self.committer is not None else None
+        return load_terms(self.store, self.tenant, version, assets)
+
+    @property
+    def books(self) -> Books:
+        """Questions to the books as they stand."""
+        return Books(self.store, self.tenant)
+
+    def apply(self, catalog: Catalog) -> str:
+        """Put a catalog into force; its version id."""
+        assert self.committer is not None, "the books were opened for reading"
+        return apply_catalog(self.committer, self.store, catalog)
+
+    def run(
+        self,
+        batches: Iterable[Sequence[ChargeUsage | RejectUsage]],
+        progress: Callable[[RunSummary], None] = lambda summary: None,
+    ) -> RunSummary:
+        """Charge everything that comes, group by group."""
+        return take_in(self.writer, self.store, batches, progress)
+
+    def charge(self, usages: Iterable[Usage]) -> list[Outcome]:
+        """Charge a handful of records and answer each."""
+        return self.writer.commit([ChargeUsage(usage) for usage in usages])
+
+    def top_up(self, payer: str, amount: str, currency: str, reference: str) -> str:
+        """Add value to a payer's account once per ``reference``; the id of the top-up.
+
+        Raises:
+            Refused: UNKNOWN_PAYER, BAD_AMOUNT, CONFLICT.
+        """
+        return self._one(TopUp(payer, amount, currency, reference)).id
+
+    def hold(self, payer: str, amount: str, currency: str, owner: str, expires: str) -> str:
+        """Set value aside; the id of the hold."""
+        return self._one(PlaceHold(payer, amount, currency, owner, expires)).id
+
+    def end_hold(self, hold: int, amount: str = "0", *, final: bool = True) -> str:
+        """Capture part of a hold, or end it and give back the rest."""
+        return self._one(EndHold(hold, amount, final)).id
+
+    def sweep(self) -> int:
+        """End every hold whose expiry has come; how many."""
+        due = self.store.expired_holds(self.tenant, self.clock.now(), 1000)
+        self.writer.commit([SweepHold(hold) for hold in due])
+        return len(due)
+
+    def close_period(self, period: str = "", *, force: bool = False) -> Closed:
+        """Close a period (every one that usage names, when empty): re-rate, book period fees, true up rounding.
+
+        Raises:
+            Refused: PERIOD_OPEN when it has not ended, unless ``force``.
+        """
+        return close_periods(self.writer, self.store, period, now="" if force else self.clock.now())
+
+    def forget(self, party: str) -> int:
+        """Delete everything personal of a party (by the name that usage calls them); how many rows went.
+
+        The books stay whole: they hold an opaque id, and MACs whose salt is gone.
+
+        Raises:
+            Refused: NOT_FOUND.
+        """
+        return forget(self.writer, self.store, party)
+
+    def _one(self, command: object) -> Outcome:
+        outcome = self.writer.commit([command])[0]
+        if outcome.refusal is not None:
+            raise Refused(outcome.refusal)
+        return outcome

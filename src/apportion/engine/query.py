@@ -1,0 +1,204 @@
+"""The reads: find, page, summarise. Amounts come from the books only, so no two answers can differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from apportion.errors import RefusalCode, refuse
+from apportion.model.account import Account, Role
+from apportion.model.charge import Charge
+from apportion.model.ids import key_id, read_key
+from apportion.model.journal import (
+    AccountLine,
+    AssetLine,
+    CatalogLine,
+    Checkpoint,
+    CloseLine,
+    CreditLine,
+    Entry,
+    ForgetLine,
+    Genesis,
+    HoldLine,
+    ImportLine,
+    StatementLine,
+    UsageLine,
+)
+from apportion.money import Asset, Money
+from apportion.ports import Store
+
+AnyLine = (
+    AccountLine
+    | AssetLine
+    | CatalogLine
+    | Charge
+    | Checkpoint
+    | CloseLine
+    | CreditLine
+    | Entry
+    | ForgetLine
+    | Genesis
+    | HoldLine
+    | ImportLine
+    | StatementLine
+    | UsageLine
+)
+_DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """An account as a person reads it: whose it is (``owner``), and its amounts as decimal text in ``currency``.
+
+    ``available`` = ``posted`` − ``held`` + ``credit``; the owner of a payer's account is the name that usage calls
+    them, or their opaque id once they are forgotten.
+    """
+
+    id: str
+    role: str
+    owner: str
+    currency: str
+    posted: str
+    held: str
+    credit: str
+    available: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One charged usage record: what was used, the charge, and its entry (None when nothing moved)."""
+
+    n: int
+    usage: UsageLine
+    charge: Charge
+    entry: Entry | None
+
+
+class Books:
+    """Read-only questions to one tenant's books."""
+
+    def __init__(self, store: Store, tenant: int) -> None:
+        self._store = store
+        self._tenant = tenant
+        self.assets: dict[int, Asset] = {}
+        for number in range(1, int(store.fact(tenant, "assets") or 0) + 1):
+            code, _, scale = store.fact(tenant, f"asset:{number}").partition("/")
+            self.assets[number] = Asset(code, int(scale))
+
+    def asset(self, code: str) -> Asset:
+        """The store's asset of a currency.
+
+        Raises:
+            Refused: UNKNOWN_ASSET when nothing was ever booked in it.
+        """
+        for asset in self.assets.values():
+            if asset.code == code:
+                return asset
+        raise refuse(RefusalCode.UNKNOWN_ASSET, f"nothing was ever booked in {code[:20]!r}.", field="currency")
+
+    def lines(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, AnyLine]]:
+        """Every line of the books in order, with its row."""
+        last = self._store.head(self._tenant, 0)[0] if upto is None else upto
+        for n, body, _ in self._store.journal(self._tenant, 0, after, last):
+            for line in body.split(b"\n"):
+                yield n, _DECODER.decode(line)
+
+    def records(self, after: int = 0, upto: int | None = None) -> Iterator[Record]:
+        """Every charged or zero-rated usage record, in booking order."""
+        last = self._store.head(self._tenant, 0)[0] if upto is None else upto
+        for n, body, _ in self._store.journal(self._tenant, 0, after, last):
+            if b'"type":"charge"' in body:
+                yield record_of(n, body)
+
+    def record(self, charge: str) -> Record:
+        """One charge by its id, with the usage behind it.
+
+        Raises:
+            Refused: NOT_FOUND.
+        """
+        key = read_key(charge)
+        seen = self._store.seen(self._tenant, [key]).get(key)
+        body = self._store.row(self._tenant, 0, seen.n) if seen is not None else b""
+        if seen is None or b'"type":"charge"' not in body:
+            raise refuse(RefusalCode.NOT_FOUND, f"there is no charge {charge[:60]!r}.", field="id")
+        return record_of(seen.n, body)
+
+    def entries(self, account: str) -> Iterator[Entry]:
+        """Every entry that touched an account, in order."""
+        mark = b'"account":"' + account.encode() + b'"'
+        last = self._store.head(self._tenant, 0)[0]
+        for _, body, _ in self._store.journal(self._tenant, 0, 0, last):
+            if mark in body:
+                for line in body.split(b"\n"):
+                    if b'"type":"entry"' in line and mark in line:
+                        entry = _DECODER.decode(line)
+                        assert isinstance(entry, Entry)
+                        yield entry
+
+    def accounts(self, role: Role | None = None) -> list[AccountView]:
+        """All accounts, or those of one role, as they stand."""
+        owners = self.owners()
+        return [
+            self._view(account, owners)
+            for _, account in self._store.all_accounts(self._tenant)
+            if role is None or account.role is role
+        ]
+
+    def owners(self) -> dict[str, str]:
+        """Account id → whose it is: a person's name from the personal rows, an organisation's from the chart."""
+        handles = self._store.all_handles(self._tenant)
+        return {
+            account.public: handles.get(account.party, f"(forgotten {account.public})")
+            if account.party
+            else key.split(":", 2)[1]
+            for key, account in self._store.all_accounts(self._tenant)
+        }
+
+    def _view(self, account: Account, owners: dict[str, str]) -> AccountView:
+        asset = self.assets[account.asset]
+
+        def text(atoms: int) -> str:
+            return Money(atoms, asset).text()
+
+        return AccountView(
+            account.public,
+            account.role.value,
+            owners[account.public],
+            asset.code,
+            text(account.posted),
+            text(account.held),
+            text(account.credit or 0),
+            text(account.available()) if account.role is Role.PAYER else "",
+        )
+
+    def find_account(self, name: str) -> AccountView:
+        """An account by its id, or a party's only account by its owner's name.
+
+        Raises:
+            Refused: NOT_FOUND.
+        """
+        found = [view for view in self.accounts() if name in (view.id, view.owner)]
+        if not found:
+            raise refuse(
+                RefusalCode.NOT_FOUND,
+                f"there is no account or party {name[:60]!r}.",
+                field="account",
+                fix="List them with `apportion balance`.",
+            )
+        return found[0]
+
+
+def record_of(n: int, body: bytes) -> Record:
+    """The record in one journal row that holds a charge."""
+    usage = charge = entry = None
+    for line in body.split(b"\n"):
+        decoded = _DECODER.decode(line)
+        if isinstance(decoded, UsageLine):
+            usage = decoded
+        elif isinstance(decoded, Charge):
+            charge = decoded
+        elif isinstance(decoded, Entry):
+            entry = decoded
+    assert charge is not None
+    if usage is None:
+        usage = UsageLine(key_id("usg", bytes(16)), "", "", charge.service, charge.at, "charged", "")
+    return Record(n, usage, charge, entry)

@@ -1,0 +1,242 @@
+"""A usage record made ready to book: read strictly, priced, apportioned, allocated; no balance is looked at yet.
+
+``prepare`` needs the catalog alone, so it runs while the group before is being written. Only tariffs with running
+totals wait for the working set; both ways end in ``rate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from apportion.engine.terms import PartRoute, Route, ServiceTerms, Terms
+from apportion.errors import RefusalCode, refuse
+from apportion.model.calendar import period_of
+from apportion.model.tariff import Use
+from apportion.model.usage import PayerUse, Usage
+from apportion.money import Exact
+from apportion.stages.rate import Allocated, Apportioned, Priced, Pricer, allocate_fee, by_weight, by_wholesale
+from apportion.stages.rate import charge_amounts
+
+ONE = Exact(1)
+Totals = Callable[[str], Mapping[str, Exact]]  # by the prefix of a provider's part; retail has none
+
+
+class Rated(msgspec.Struct):
+    """What a record costs: ``net`` and ``total`` atoms, ``taxes`` (name, rate, base, tax atoms), and the split."""
+
+    net: int
+    total: int
+    taxes: list[tuple[str, str, int, int]]
+    retail: Priced
+    parts: list[Priced | None]
+    split: Apportioned
+    shares: Allocated | None
+
+
+class Prepared(msgspec.Struct):
+    """A record resolved against a catalog; ``rated`` is there already when no running total takes part."""
+
+    usage: Usage
+    terms: ServiceTerms
+    route: Route
+    retail: Pricer
+    use: Use
+    part_uses: list[Use]
+    pricers: list[Pricer | None]
+    payers: list[PayerUse]
+    weights: list[Exact]
+    period: str
+    running: bool
+    rated: Rated | None = None
+
+    def needed(self, name: str) -> str:
+        """As much of a personal attribute as the prices need: its longest matching deck key (a prefix, or a value)."""
+        value = self.use.attributes[name]
+        decks = [p.plans.deck for p in [self.retail, *self.pricers] if p is not None and p.plans.deck is not None]
+        rows = [deck.find(value, self.use.start) for deck in decks if deck.by == name]
+        return max((row.key for row in rows if row is not None), key=len, default="")
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What a proof knows instead of the payers' names: the retail tariff that was applied and the billing period."""
+
+    retail: str
+    period: str
+
+
+def quantity(text: str, field: str) -> Exact:
+    """A quantity as an exact number; the common case, whole digits, costs one call."""
+    if text.isdecimal() and text.isascii() and len(text) <= 40:
+        return Exact(int(text))
+    return Exact.parse(text, field=field, exponent=False)
+
+
+def _quantities(given: Mapping[str, str], terms: ServiceTerms, field: str = "") -> dict[str, Exact]:
+    known = terms.measures
+    for measure in given:
+        if measure not in known:
+            raise refuse(
+                RefusalCode.UNKNOWN_FIELD,
+                f"service {terms.service.id!r} measures no {measure[:60]!r}.",
+                field=field + measure,
+                fix="It measures " + ", ".join(sorted(known)) + ".",
+            )
+    return {measure: quantity(text, measure) for measure, text in given.items()}
+
+
+def _check_times(usage: Usage) -> None:
+    if usage.start.tzinfo is None or (usage.end is not None and usage.end.tzinfo is None):
+        raise refuse(RefusalCode.BAD_TIME, "the time has no zone.", field="start", fix="Write it with Z or an offset.")
+    if usage.end is not None and usage.end < usage.start:
+        raise refuse(RefusalCode.BAD_TIME, "the use ends before it starts.", field="end")
+
+
+def _check_names(usage: Usage, terms: ServiceTerms) -> None:
+    for name in usage.attributes:
+        if name not in terms.attributes:
+            raise refuse(
+                RefusalCode.UNKNOWN_FIELD,
+                f"service {terms.service.id!r} knows no attribute {name[:60]!r}.",
+                field=name,
+                fix="It knows " + ", ".join(sorted(terms.attributes)) + ".",
+            )
+    if not usage.payers:
+        raise refuse(
+            RefusalCode.UNKNOWN_PAYER, "nobody is named who pays.", field="payers", fix="Name at least one payer."
+        )
+    names = [p.payer for p in usage.payers]
+    if "" in names or (len(names) > 1 and len(set(names)) < len(names)):
+        raise refuse(RefusalCode.BAD_INPUT, "a payer stands twice or has no name.", field="payers")
+
+
+def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
+    """Resolve, read and (where no running total is needed) rate one record; ``given`` when a proof rates it again.
+
+    Raises:
+        Refused: why the record can not be charged, with the field and the fix.
+    """
+    service = terms.service(usage.service)
+    _check_times(usage)
+    _check_names(usage, service)
+    route = service.route(tuple([(p.part, p.provider) for p in usage.parts]))
+    whole = total = _quantities(usage.quantities, service)
+    own = {(p.part, p.provider): _quantities(p.quantities, service, p.part + ".") for p in usage.parts if p.quantities}
+    payers = list(usage.payers)
+    eaten = [_quantities(p.quantities, service, f"payer.{p.payer}.") if p.quantities else {} for p in payers]
+    if own or any(eaten):
+        total = _summed(whole, [*own.values()] or eaten)
+    use = Use(usage.start, usage.end, total, usage.attributes)
+    part_uses = [_part_use(use, whole, own, part) for part in route.parts] if own else [use] * len(route.parts)
+    payer = payers[0].payer
+    retail = terms.pricer(given.retail) if given else service.retail_at(payer, usage.start)
+    pricers = [part.at(usage.start) for part in route.parts]
+    running = retail.periodic or any(p is not None and p.periodic for p in pricers)
+    period = ""
+    if running:
+        period = given.period if given else period_of(terms.calendar(payer), usage.start).key
+    prepared = Prepared(
+        usage, service, route, retail, use, part_uses, pricers, payers, [], period, running
+    )
+    if len(payers) > 1:
+        prepared.weights = _weights(prepared, eaten)
+    if not running:
+        prepared.rated = rate(prepared, _no_totals)
+    return prepared
+
+
+def _no_totals(prefix: str) -> Mapping[str, Exact]:
+    return {}
+
+
+def _summed(whole: dict[str, Exact], pieces: list[dict[str, Exact]]) -> dict[str, Exact]:
+    """The record's quantities; a measure given only for parts (or only for payers) is their sum."""
+    total = dict(whole)
+    for piece in pieces:
+        for measure, amount in piece.items():
+            if measure not in whole:
+                total[measure] = total[measure] + amount if measure in total else amount
+    return total
+
+
+def _part_use(use: Use, whole: dict[str, Exact], own: dict[tuple[str, str], dict[str, Exact]], part: PartRoute) -> Use:
+    """What one part is priced by: its own quantities before those of the record, never another part's."""
+    mine = own.get((part.part, part.provider))
+    return Use(use.start, use.end, {**whole, **mine} if mine else (whole or use.quantities), use.attributes)
+
+
+def _weights(prepared: Prepared, eaten: list[dict[str, Exact]]) -> list[Exact]:
+    """What each payer weighs: a fixed share, or the retail price of what they alone used."""
+    rule = prepared.terms.service.allocate
+    if rule == "equal":
+        return [ONE] * len(prepared.payers)
+    if rule == "shares":
+        return [Exact.parse(p.weight, field="payers") if p.weight else ONE for p in prepared.payers]
+    use = prepared.use
+    weights = []
+    for payer, used in zip(prepared.payers, eaten, strict=True):
+        if not used:
+            raise refuse(
+                RefusalCode.MEASURE_MISSING,
+                "the cost of serving this payer needs a quantity of their own.",
+                field=f"payer.{payer.payer}",
+                fix="Give each payer what they used.",
+            )
+        alone = Use(use.start, use.end, {**use.quantities, **used}, use.attributes)
+        weights.append(prepared.retail.price(alone, {}, prepared.period).exact)
+    return weights
+
+
+def rate(prepared: Prepared, totals: Totals) -> Rated:
+    """Price the record and its parts, then split the fee among providers and payers (pure)."""
+    retail = prepared.retail.price(prepared.use, totals(""), prepared.period)
+    asset = prepared.terms.asset
+    net_money, taxed, total_money = charge_amounts(retail, asset, prepared.retail.tariff.rounding)
+    net, total = net_money.atoms, total_money.atoms
+    taxes = [(name, rate, base.atoms, tax.atoms) for name, rate, base, tax in taxed]
+    parts = [
+        None
+        if pricer is None
+        else pricer.price(use, totals(f"{part.provider}|{part.part}|") if pricer.running else {}, prepared.period)
+        for pricer, use, part in zip(prepared.pricers, prepared.part_uses, prepared.route.parts, strict=True)
+    ]
+    split = _apportion(prepared, net, parts)
+    shares = None
+    if len(prepared.payers) > 1 or not _pays(prepared, prepared.payers[0]):
+        order = sorted(range(len(prepared.payers)), key=lambda i: prepared.payers[i].payer)
+        ranks = [order.index(i) for i in range(len(order))]
+        shares = _shared(prepared, total, ranks)
+    return Rated(net, total, taxes, retail, parts, split, shares)
+
+
+def _pays(prepared: Prepared, payer: PayerUse) -> bool:
+    return payer.pays and payer.payer not in prepared.terms.exempt
+
+
+def _shared(prepared: Prepared, total: int, ranks: list[int]) -> Allocated:
+    pays = [_pays(prepared, payer) for payer in prepared.payers]
+    if not any(pays) and prepared.terms.service.sponsor:
+        return Allocated((None,) * len(pays), (0,) * len(pays))
+    return allocate_fee(total, prepared.weights or [ONE] * len(pays), pays, ranks)
+
+
+def _apportion(prepared: Prepared, net: int, parts: list[Priced | None]) -> Apportioned:
+    terms, route = prepared.terms, prepared.route
+    rule = terms.service.apportion
+    if rule == "wholesale":
+        unit = terms.asset.unit
+        dues = [Exact(p.exact.num * unit, p.exact.den) if p is not None else Exact(0) for p in parts]
+        return by_wholesale(net, dues, route.order)
+    if rule == "shares":
+        weights = [part.share for part in route.parts]
+        return by_weight(net, weights, terms.platform, route.order, fraction=False)
+    if rule == "cost":
+        weights = [p.exact if p is not None else Exact(0) for p in parts]
+    else:
+        measures = [terms.service.parts[part.part].measure for part in route.parts]
+        uses = zip(prepared.part_uses, measures, strict=True)
+        weights = [use.quantities.get(measure, Exact(0)) for use, measure in uses]
+    if net < 0:
+        weights = [-w for w in weights]
+    return by_weight(net, weights, terms.platform, route.order, fraction=True)

@@ -1,0 +1,197 @@
+"""A catalog made ready: tariffs compiled once, and who earns or pays what under which terms at an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from apportion.errors import Refused, Refusal, RefusalCode, refuse
+from apportion.model.calendar import Calendar
+from apportion.model.catalog import Catalog
+from apportion.model.service import Agreement, Service
+from apportion.money import Asset, Exact, parse_asset
+from apportion.stages.rate import Pricer, compile_tariff
+
+
+class PartRoute:
+    """One part as one provider delivers it, with all that does not change from record to record."""
+
+    __slots__ = ("dated", "key", "part", "pricer", "provider", "share")
+
+    def __init__(self, part: str, provider: str, key: str, pricer: Pricer | None, share: Exact) -> None:
+        self.part = part
+        self.provider = provider
+        self.key = key
+        self.pricer = pricer
+        self.share = share
+        self.dated: list[tuple[Agreement, Pricer]] = []
+
+    def at(self, instant: datetime) -> Pricer | None:
+        """The wholesale tariff in force: an agreement's when one covers the instant."""
+        for agreement, pricer in self.dated:
+            if _covers(agreement, instant):
+                return pricer
+        return self.pricer
+
+
+class Route:
+    """The parts of one delivery in the order of the service, and the rank of each for ties."""
+
+    __slots__ = ("order", "parts")
+
+    def __init__(self, parts: list[PartRoute]) -> None:
+        self.parts = parts
+        ids = sorted((route.provider, route.part) for route in parts)
+        self.order = [ids.index((route.provider, route.part)) for route in parts] + [len(parts)]
+
+
+class ServiceTerms:
+    """One service of a catalog, compiled."""
+
+    def __init__(self, service: Service, terms: Terms) -> None:
+        self.service = service
+        self.retail = terms.pricer(service.retail)
+        self.asset = terms.asset(self.retail.currency)
+        self.measures = frozenset(service.measures)
+        self.personal = frozenset(service.personal)
+        self.attributes = frozenset((*service.attributes, *service.evidence, *service.personal))
+        self.platform = Exact.parse(service.platform)
+        self.exempt = frozenset(service.exempt)
+        self.sponsor = service.sponsor or "marketing"
+        self.agreed: dict[str, list[tuple[Agreement, Pricer]]] = {}
+        self._terms = terms
+        self._routes: dict[tuple[tuple[str, str], ...], Route] = {}
+        for agreement in terms.catalog.agreements.values():
+            if agreement.service == service.id and agreement.payer:
+                self.agreed.setdefault(agreement.payer, []).append((agreement, terms.pricer(agreement.tariff)))
+
+    def retail_at(self, payer: str, instant: datetime) -> Pricer:
+        """The retail tariff in force for a payer: an agreement's when one covers the instant."""
+        for agreement, pricer in self.agreed.get(payer, ()):
+            if _covers(agreement, instant):
+                return pricer
+        return self.retail
+
+    def route(self, named: tuple[tuple[str, str], ...]) -> Route:
+        """Who delivers which part, the service's own providers filled in; cached by what the record names.
+
+        Raises:
+            Refused: UNKNOWN_PART, UNKNOWN_PROVIDER.
+        """
+        found = self._routes.get(named)
+        if found is None:
+            found = self._resolve(named)
+            if len(self._routes) < 10_000:
+                self._routes[named] = found
+        return found
+
+    def _resolve(self, named: tuple[tuple[str, str], ...]) -> Route:
+        parts = self.service.parts
+        for part, _ in named:
+            if part not in parts:
+                raise refuse(
+                    RefusalCode.UNKNOWN_PART,
+                    f"service {self.service.id!r} has no part {part[:60]!r}.",
+                    field="parts",
+                    fix="One of " + ", ".join(parts) + ".",
+                )
+        if len(set(named)) < len(named):
+            raise refuse(RefusalCode.BAD_INPUT, "the same provider stands twice for one part.", field="parts")
+        routes = []
+        for part, terms in parts.items():
+            providers = [provider for name, provider in named if name == part]
+            if not providers and terms.optional:
+                continue
+            for provider in providers or [terms.provider]:
+                routes.append(self._part(part, provider))
+        return Route(routes)
+
+    def _part(self, part: str, provider: str) -> PartRoute:
+        service, catalog = self.service, self._terms.catalog
+        terms = service.parts[part]
+        if provider not in catalog.providers:
+            raise refuse(
+                RefusalCode.UNKNOWN_PROVIDER,
+                f"the catalog has no provider {provider[:60]!r} for part {part!r}." if provider
+                else f"nobody is named who delivers part {part!r}.",
+                field=f"provider.{part}",
+                fix="Name one of " + ", ".join(list(terms.wholesale or catalog.providers)[:8]) + ".",
+            )
+        needs = service.apportion in ("wholesale", "cost")
+        dated = [
+            (a, self._terms.pricer(a.tariff))
+            for a in catalog.agreements.values()
+            if a.service == service.id and a.part == part and a.provider == provider
+        ]
+        tariff = terms.wholesale.get(provider)
+        if needs and tariff is None and not dated:
+            raise refuse(
+                RefusalCode.UNKNOWN_PROVIDER,
+                f"provider {provider!r} has no wholesale price for part {part!r}.",
+                field=f"provider.{part}",
+                fix="Name one of " + ", ".join(list(terms.wholesale)[:8]) + ".",
+            )
+        pricer = self._terms.pricer(tariff) if tariff else None
+        route = PartRoute(part, provider, f"provider:{provider}:{self.asset}", pricer, Exact.parse(terms.share or "0"))
+        route.dated = dated
+        return route
+
+
+class Terms:
+    """A catalog version, compiled; ``scale`` answers the store's scale of a currency once it is fixed."""
+
+    def __init__(self, catalog: Catalog, version: str, scale: Callable[[str], int | None] = lambda code: None) -> None:
+        self.catalog = catalog
+        self.version = version
+        self._scale = scale
+        self._pricers: dict[str, Pricer] = {}
+        self._services: dict[str, ServiceTerms] = {}
+
+    def asset(self, code: str) -> Asset:
+        """A currency at its one scale: the store's, else the catalog's, else the default."""
+        scale = self._scale(code)
+        if scale is None:
+            scale = self.catalog.currencies.get(code)
+        return parse_asset(code, store=True) if scale is None else Asset(code, scale)
+
+    def pricer(self, tariff: str) -> Pricer:
+        """The compiled tariff of this id."""
+        found = self._pricers.get(tariff)
+        if found is None:
+            if tariff not in self.catalog.tariffs:
+                raise refuse(RefusalCode.UNKNOWN_TARIFF, f"the catalog has no tariff {tariff[:60]!r}.", field="tariff")
+            found = self._pricers[tariff] = compile_tariff(self.catalog.tariffs[tariff])
+        return found
+
+    def service(self, name: str) -> ServiceTerms:
+        """The compiled service of this id.
+
+        Raises:
+            Refused: UNKNOWN_SERVICE.
+        """
+        found = self._services.get(name)
+        if found is None:
+            service = self.catalog.services.get(name)
+            if service is None:
+                raise Refused(
+                    Refusal(
+                        code=RefusalCode.UNKNOWN_SERVICE,
+                        message=f"the catalog has no service {name[:60]!r}.",
+                        field="service",
+                        fix="One of " + ", ".join(list(self.catalog.services)[:8]) + ".",
+                    )
+                )
+            found = self._services[name] = ServiceTerms(service, self)
+        return found
+
+    def calendar(self, payer: str) -> Calendar:
+        """By which calendar a payer is billed."""
+        known = self.catalog.payers.get(payer)
+        if known is not None:
+            return known.calendar
+        return self.catalog.unknown_payers.calendar if self.catalog.unknown_payers else Calendar()
+
+
+def _covers(agreement: Agreement, instant: datetime) -> bool:
+    after = agreement.valid_from is None or agreement.valid_from <= instant
+    return after and (agreement.valid_until is None or instant < agreement.valid_until)
