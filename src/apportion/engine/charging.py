@@ -53,7 +53,7 @@ class UsageDecision:
         if self.prepared is None:
             return []
         terms = self.prepared.terms
-        return [part.key for part in self.prepared.route.parts] + [f"platform:fees:{terms.asset}"]
+        return [*[part.key for part in self.prepared.route.parts], terms.platform_key]
 
     def decide(self, work: Work) -> Outcome:
         """Book the record on the working set, or say why not; nothing changes unless it is booked whole."""
@@ -146,6 +146,7 @@ class Booking:
         self.payers = legs.payers
         self.asset = prepared.terms.asset
         self.scale = self.asset.scale
+        self.start = instant(decision.usage.start)
 
     def write(self) -> Outcome:
         """Book it."""
@@ -155,17 +156,18 @@ class Booking:
         charge_id = key_id("chg", key)
         lines = [self._usage(charge_id), encode(self._charge(charge_id))]
         if movements:
-            asset = (str(self.asset), self.scale)
+            asset = (prepared.terms.asset_text, self.scale)
             lines.append(encode(book(key_id("ent", key), charge_id, "charge", work.at, asset, movements)))
             for account, _ in movements:
                 work.touch(account)
-        for account, residue in self.legs.residues():
-            if residue:
+        if any(rated.split.kept) or rated.shares is not None:
+            for account, residue in self.legs.residues():
                 work.keep(account, residue)
         if prepared.running:
             move_totals(work, prepared, rated, self.payers[0])
         state = UsageClass.CHARGED if rated.total else UsageClass.ZERO_RATED
-        self._personal()
+        if prepared.terms.personal:
+            self._personal()
         old = work.seen.get(key)
         if old is not None and old.state == UsageClass.PENDING.value:
             work.writes.pending.append((key, 0, None))
@@ -197,7 +199,7 @@ class Booking:
         parts = usage.parts or tuple([PartUse(part.part, part.provider) for part in prepared.route.parts])
         return encode(
             UsageLine(
-                "usg" + charge_id[3:], usage.source, usage.id, usage.service, instant(usage.start),
+                "usg" + charge_id[3:], usage.source, usage.id, usage.service, self.start,
                 "charged" if self.rated.total else "zero-rated", self.decision.digest.hex(),
                 instant(usage.end) if usage.end is not None else "", usage.quantities, attributes, macs, parts, payers,
                 prepared.period,
@@ -238,7 +240,7 @@ class Booking:
             charge_id,
             "usg" + charge_id[3:],
             service.id,
-            instant(self.decision.usage.start),
+            self.start,
             self.asset.code,
             prepared.retail.tariff.id,
             self.decision.terms.version,

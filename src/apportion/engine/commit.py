@@ -7,8 +7,10 @@ flush). Only then is anybody answered. COMMIT runs on a thread of its own, so th
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from apportion.engine.charging import UsageDecision, rejected_line
 from apportion.engine.terms import Terms
@@ -50,6 +52,18 @@ class RejectDecision:
 
 
 Decision = UsageDecision | ValueDecision | RejectDecision
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let the cycle collector wait until a group is done: it makes no cycles, and looking for them costs a fifth."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _landed_already() -> Future[None]:
@@ -94,12 +108,14 @@ class Committer:
         """Commit group after group; the outcomes of a group are yielded once it is durable."""
         flying: tuple[Future[None], list[Outcome], str] | None = None
         for commands in groups:
-            decisions = [self.prepare(command) for command in commands]
+            with _no_collection():
+                decisions = [self.prepare(command) for command in commands]
             if flying is not None:
                 yield self._landed(flying)
-            work = self._prefetch(decisions)
-            outcomes = [decision.decide(work) for decision in decisions]
-            flying = self._take_off(work, outcomes)
+            with _no_collection():
+                work = self._prefetch(decisions)
+                outcomes = [decision.decide(work) for decision in decisions]
+                flying = self._take_off(work, outcomes)
         if flying is not None:
             yield self._landed(flying)
 

@@ -27,7 +27,7 @@ class Legs:
             self.shares = [(payers[0], rated.total)] if rated.total else []
         else:
             self.shares = merge((account, atoms) for account, atoms in self.indexed_shares() if atoms)
-        self.platform = work.account(Role.PLATFORM, "fees", asset)
+        self.platform = work.keyed(terms.platform_key) or work.account(Role.PLATFORM, "fees", asset)
         self.taxes = [(work.account(Role.TAX, f"{name}@{rate}", asset), tax) for name, rate, _, tax in rated.taxes]
         unpaid = 0 if self.shares or not rated.total else rated.total
         self.sponsor: Movement | None = None
@@ -48,7 +48,7 @@ class Legs:
     def movements(self) -> list[Movement]:
         """The legs of the record's entry."""
         split = self.rated.split
-        portions = zip(self.providers, split.portions, strict=True)
+        portions = list(zip(self.providers, split.portions, strict=True))
         return charge_movements(self.shares, portions, (self.platform, split.platform), self.taxes, self.sponsor)
 
     def residues(self) -> list[Movement]:

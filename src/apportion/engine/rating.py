@@ -131,8 +131,8 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
     part_uses = [_part_use(use, whole, own, part) for part in route.parts] if own else [use] * len(route.parts)
     payer = payers[0].payer
     retail = terms.pricer(given.retail) if given else service.retail_at(payer, usage.start)
-    pricers = [part.at(usage.start) for part in route.parts]
-    running = retail.periodic or any(p is not None and p.periodic for p in pricers)
+    pricers, running = route.pricers(usage.start)
+    running = running or retail.periodic
     period = ""
     if running:
         period = given.period if given else period_of(terms.calendar(payer), usage.start).key

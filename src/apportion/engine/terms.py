@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from apportion.errors import Refused, Refusal, RefusalCode, refuse
+from apportion.ledger.chart import account_key
+from apportion.model.account import Role
 from apportion.model.calendar import Calendar
 from apportion.model.catalog import Catalog
 from apportion.model.service import Agreement, Service
@@ -37,12 +39,22 @@ class PartRoute:
 class Route:
     """The parts of one delivery in the order of the service, and the rank of each for ties."""
 
-    __slots__ = ("order", "parts")
+    __slots__ = ("_fixed", "order", "parts")
 
     def __init__(self, parts: list[PartRoute]) -> None:
         self.parts = parts
+        self._fixed = None if any(part.dated for part in parts) else self._at(datetime.min)
         ids = sorted((route.provider, route.part) for route in parts)
         self.order = [ids.index((route.provider, route.part)) for route in parts] + [len(parts)]
+
+
+    def _at(self, instant: datetime) -> tuple[list[Pricer | None], bool]:
+        pricers = [part.at(instant) for part in self.parts]
+        return pricers, any(pricer is not None and pricer.periodic for pricer in pricers)
+
+    def pricers(self, instant: datetime) -> tuple[list[Pricer | None], bool]:
+        """The wholesale tariffs in force, part by part, and whether any of them keeps totals of a period."""
+        return self._fixed or self._at(instant)
 
 
 class ServiceTerms:
@@ -58,6 +70,8 @@ class ServiceTerms:
         self.platform = Exact.parse(service.platform)
         self.exempt = frozenset(service.exempt)
         self.sponsor = service.sponsor or "marketing"
+        self.asset_text = str(self.asset)
+        self.platform_key = account_key(Role.PLATFORM, "fees", self.asset_text)
         self.agreed: dict[str, list[tuple[Agreement, Pricer]]] = {}
         self._terms = terms
         self._routes: dict[tuple[tuple[str, str], ...], Route] = {}

@@ -18,12 +18,14 @@ Movement = tuple[Account, int]
 
 def merge(movements: Iterable[Movement]) -> list[Movement]:
     """One movement per account, zeros left out, in the order of first mention."""
+    found = [movement for movement in movements if movement[1]]
+    if len({account.id for account, _ in found}) == len(found):
+        return found
     sums: dict[int, int] = {}
     accounts: dict[int, Account] = {}
-    for account, atoms in movements:
-        if atoms:
-            sums[account.id] = sums.get(account.id, 0) + atoms
-            accounts[account.id] = account
+    for account, atoms in found:
+        sums[account.id] = sums.get(account.id, 0) + atoms
+        accounts[account.id] = account
     return [(accounts[i], atoms) for i, atoms in sums.items() if atoms]
 
 
@@ -41,10 +43,12 @@ def book(
     Raises:
         Refused: OVERFLOW, before anything has changed, when a balance would not fit into 63 bits.
     """
-    assert sum(atoms for _, atoms in movements) == 0, f"entry {key} of {cause} does not balance"
+    total = 0
     for account, atoms in movements:
+        total += atoms
         if not -ATOMS_MAX <= account.posted + atoms <= ATOMS_MAX:
             raise refuse(RefusalCode.OVERFLOW, f"the balance of {account.public} would not fit into 63 bits.")
+    assert total == 0, f"entry {key} of {cause} does not balance"
     name, scale = asset
     legs = []
     for account, atoms in movements:

@@ -111,7 +111,7 @@ class _Findings:
         prefix = f"{table}."
         if prefix + name not in self._unread:
             unread = [path.removeprefix(prefix) for path in self._unread if path.startswith(prefix)]
-            fix = near(name, [*names, *unread]) or f"Add [{table}.{name}], or name one of those that are there."
+            fix = near(name, [*names, *unread]) or "Name one of those that are there, or add it."
             self.add(where, f"there is no {table.removesuffix('s')} {name[:80]!r}.", fix, _UNKNOWN[table])
         return False
 

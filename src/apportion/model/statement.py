@@ -118,6 +118,14 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     former: str = ""
 
 
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A measured quantity of one wholesale component."""
+
+    label: str
+    quantity: str
+    unit: str
+
+
 class Due(msgspec.Struct, frozen=True, omit_defaults=True):
     """One part of one service that a provider delivered ``uses`` times: exact dues, what was credited, what is paid.
 
@@ -131,7 +139,7 @@ class Due(msgspec.Struct, frozen=True, omit_defaults=True):
     exact: str
     credited: str
     payable: str
-    quantities: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
 
 class Remittance(msgspec.Struct, frozen=True, omit_defaults=True, tag="remittance", tag_field="kind"):

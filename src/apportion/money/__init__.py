@@ -3,7 +3,7 @@
 Owns: Asset, Money, Exact, rounding, allocation of atoms. Does not own: prices, accounts, who pays whom.
 """
 
-from apportion.money.allocate import GRID, Split, allocate, common, level, residues, spread
+from apportion.money.allocate import GRID, Split, allocate, common, level, residues, settle, spread
 from apportion.money.asset import Asset, parse_asset
 from apportion.money.exact import Exact
 from apportion.money.money import ATOMS_MAX, Money
@@ -23,6 +23,7 @@ __all__ = [
     "parse_asset",
     "quantize",
     "residues",
+    "settle",
     "round_to",
     "spread",
 ]

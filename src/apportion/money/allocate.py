@@ -132,30 +132,43 @@ def common(exacts: Sequence[Exact]) -> tuple[list[int], int]:
     return nums, den
 
 
-def spread(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:
+def settle(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> tuple[list[int], list[int]]:
     """Split ``total`` atoms by exact shares ``nums[i]/den`` (atoms, not negative) that add up to it.
 
     Each share becomes its floor; the spare atoms go one each to the largest fractions, ties by ``order`` (the rank
     of each party's id). This is the largest remainder again, without weighing: the shares are known already.
+
+    Returns the shares, and what rounding kept from each party (exact − credited) in 10^−9 atoms, together what it
+    kept from all. Denominators that do not divide that grid are cut to it, so that sums over millions of fees stay
+    short: each is wrong by less than 10^−9 atom and the sum is exact (the last party takes the difference).
     """
-    shares = [num // den for num in nums]
+    shares, rests = [], []
+    for num in nums:
+        share, rest = divmod(num, den)
+        shares.append(share)
+        rests.append(rest)
     spare = total - sum(shares)
     if spare:
-        tail = sorted(range(len(nums)), key=lambda i: (-(nums[i] % den), order[i]))
+        tail = sorted(range(len(rests)), key=lambda i: (-rests[i], order[i]))
         for i in tail[:spare]:
             shares[i] += 1
-    return shares
+            rests[i] -= den
+    kept = [rest * GRID // den for rest in rests]
+    kept[-1] += sum(rests) * GRID // den - sum(kept)
+    return shares, kept
+
+
+def spread(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:
+    """The shares of ``settle`` alone."""
+    return settle(total, nums, den, order)[0]
 
 
 def residues(nums: Sequence[int], den: int, shares: Sequence[int]) -> list[int]:
-    """What rounding kept from each party (exact − credited), in 10^−9 atoms, together what it kept from all.
-
-    Denominators that do not divide the grid are cut to it, so that sums over millions of fees stay short: each is
-    wrong by less than 10^−9 atom and the sum is exact (the last party takes the difference).
-    """
-    gone = [(num - share * den) * GRID // den for num, share in zip(nums, shares, strict=True)]
-    gone[-1] += (sum(nums) - sum(shares) * den) * GRID // den - sum(gone)
-    return gone
+    """What rounding kept from each party when ``shares`` were credited for exact shares ``nums[i]/den``."""
+    rests = [num - share * den for num, share in zip(nums, shares, strict=True)]
+    kept = [rest * GRID // den for rest in rests]
+    kept[-1] += sum(rests) * GRID // den - sum(kept)
+    return kept
 
 
 def level(residue: Sequence[int], parties: Sequence[Party]) -> tuple[int, ...]:

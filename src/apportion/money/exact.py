@@ -16,6 +16,7 @@ DIGITS_MAX = 40
 EXPONENT_MAX = 30
 _REDUCE_BITS = 512
 _PLACES = {10**places: places for places in range(121)}
+_TENS = tuple(10**places for places in range(800))
 _FORMATS = tuple(f"%d.%0{places}d" for places in range(800))
 _DECIMAL = re.compile(r"(-?)([0-9]{1,80})(?:\.([0-9]{1,80}))?(?:[eE]([+-]?[0-9]{1,3}))?", re.ASCII)
 
@@ -158,5 +159,5 @@ def decimal_text(units: int, places: int) -> str:
     if not places:
         return str(units)
     if units < 0:
-        return "-" + _FORMATS[places] % divmod(-units, 10**places)
-    return _FORMATS[places] % divmod(units, 10**places)
+        return "-" + _FORMATS[places] % divmod(-units, _TENS[places])
+    return _FORMATS[places] % divmod(units, _TENS[places])

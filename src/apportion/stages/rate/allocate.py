@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from apportion.errors import RefusalCode, refuse
-from apportion.money import Exact, common, residues, spread
+from apportion.money import Exact, common, settle
 
 
 class Allocated(msgspec.Struct, frozen=True):
@@ -42,9 +42,7 @@ def allocate_fee(fee: int, weights: Sequence[Exact], pays: Sequence[bool], order
     if not mass:
         nums, mass = [1] * len(paying), len(paying)
     sign, size = (-1, -fee) if fee < 0 else (1, fee)
-    dues = [size * n for n in nums]
-    split = spread(size, dues, mass, [order[i] for i in paying])
-    gone = residues(dues, mass, split)
+    split, gone = settle(size, [size * n for n in nums], mass, [order[i] for i in paying])
     shares: list[int | None] = [None] * len(weights)
     kept = [0] * len(weights)
     for place, i in enumerate(paying):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from apportion.errors import RefusalCode, refuse
-from apportion.money import Exact, common, residues, spread
+from apportion.money import Exact, common, settle
 from apportion.money.rounding import nearest
 
 
@@ -18,11 +18,11 @@ class Apportioned(msgspec.Struct, frozen=True):
     ``kept`` what rounding kept from each of them (10^−9 atoms, together zero unless a sponsor adds).
     """
 
-    portions: tuple[int, ...]
+    portions: list[int]
     platform: int
     sponsored: int
-    dues: tuple[Exact, ...]
-    kept: tuple[int, ...]
+    dues: list[Exact]
+    kept: list[int]
 
 
 def by_wholesale(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
@@ -45,10 +45,8 @@ def by_wholesale(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Appor
         return _settled(fee, 0, nums, den, order)
     total = nearest(cost, den)
     nums[-1] = 0
-    shares = spread(total, nums[:-1], den, order)
-    return Apportioned(
-        tuple(shares), 0, total - fee, tuple(Exact(n, den) for n in nums), (*residues(nums[:-1], den, shares), 0)
-    )
+    shares, kept = settle(total, nums[:-1], den, order)
+    return Apportioned(shares, 0, total - fee, [Exact(n, den) for n in nums], [*kept, 0])
 
 
 def by_cost_alone(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
@@ -59,10 +57,9 @@ def by_cost_alone(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Appo
     """
     nums, den = common([*dues, Exact(0)])
     cost = nearest(sum(nums), den)
-    shares = spread(cost, nums[:-1], den, order)
+    shares, kept = settle(cost, nums[:-1], den, order)
     nums[-1] = fee * den - sum(nums)
-    kept = residues(nums, den, [*shares, fee - cost])
-    return Apportioned(tuple(shares), fee - cost, 0, tuple(Exact(n, den) for n in nums), tuple(kept))
+    return Apportioned(shares, fee - cost, 0, [Exact(n, den) for n in nums], [*kept, -sum(kept)])
 
 
 def by_weight(
@@ -94,23 +91,18 @@ def by_weight(
 
 
 def _settled(fee: int, sponsored: int, nums: list[int], den: int, order: Sequence[int]) -> Apportioned:
-    shares = spread(fee, nums, den, order)
-    return Apportioned(
-        tuple(shares[:-1]),
-        shares[-1],
-        sponsored,
-        tuple([Exact(n, den) for n in nums]),
-        tuple(residues(nums, den, shares)),
-    )
+    shares, kept = settle(fee, nums, den, order)
+    platform = shares.pop()
+    return Apportioned(shares, platform, sponsored, [Exact(n, den) for n in nums], kept)
 
 
 def _negated(split: Apportioned) -> Apportioned:
     return Apportioned(
-        tuple(-p for p in split.portions),
+        [-p for p in split.portions],
         -split.platform,
         -split.sponsored,
-        tuple(-d for d in split.dues),
-        tuple(-k for k in split.kept),
+        [-d for d in split.dues],
+        [-k for k in split.kept],
     )
 
 

@@ -15,6 +15,7 @@ from apportion.model.calendar import zone_of
 from apportion.model.tariff import Component, DeckRow, Flat, Package, Tariff, Unit, Use
 from apportion.stages.rate.cut import Chain, chains_of
 from apportion.stages.rate.deck import DeckIndex, not_sold
+from apportion.stages.rate.tiers import Pair
 from apportion.stages.rate.terms import Term, compile_term
 
 _KEPT_PLANS = 65536
@@ -24,7 +25,8 @@ _DAWN = datetime.min.replace(tzinfo=UTC)
 class Plan(msgspec.Struct):
     """Components in force: ``terms`` price a use, ``closing`` what only a period has.
 
-    ``plain`` plans need no clock, no running total and no bounds; ``note`` tells the deck's key.
+    ``plain`` plans need no clock, no running total and no bounds; ``note`` tells the deck's key. ``steps`` are the
+    terms with their measure and, for those that are only a price per unit, that price.
     """
 
     terms: tuple[Term, ...]
@@ -32,6 +34,7 @@ class Plan(msgspec.Struct):
     chains: list[Chain]
     plain: bool
     banded: bool
+    steps: tuple[tuple[Term, str, Pair | None], ...]
     note: str = ""
 
     def stems(self) -> list[str]:
@@ -165,7 +168,8 @@ class Plans:
             or tariff.period_minimum
             or tariff.period_maximum
         )
-        return Plan(tuple(terms), tuple(closing), chains, plain, banded)
+        steps = tuple((term, term.measure, term.simple) for term in terms)
+        return Plan(tuple(terms), tuple(closing), chains, plain, banded, steps)
 
 
 def _span(begin: str, end: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

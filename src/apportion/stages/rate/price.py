@@ -89,16 +89,20 @@ class Pricer:
         quantities, note = use.quantities, plan.note
         num, den = 0, 1
         parts: list[Part] = []
-        for term in plan.terms:
-            if term.measure:
-                quantity = quantities.get(term.measure)
+        for term, measure, simple in plan.steps:
+            if measure:
+                quantity = quantities.get(measure)
                 if quantity is None or quantity.num < 0:
                     return self._price_fully(plan, use, totals, period)
                 measured, over = quantity.num, quantity.den
             else:
                 measured = over = 1
-            units, unit = term.units(measured, over)
-            amount, scale = term.cost(units, unit)
+            if simple is not None:
+                units, unit = measured, over
+                amount, scale = measured * simple[0], over * simple[1]
+            else:
+                units, unit = term.units(measured, over)
+                amount, scale = term.cost(units, unit)
             parts.append((term, measured, over, units, unit, amount, scale, note))
             if scale == den:
                 num += amount

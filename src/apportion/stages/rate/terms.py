@@ -58,6 +58,12 @@ class Term(msgspec.Struct, gc=False):
     by_start: bool = False
     at_close: bool = False
 
+    @property
+    def simple(self) -> Pair | None:
+        """(slope, scale) of a component that is nothing but a price per unit; None when there is more to it."""
+        plain = (self.convert, self.increments, self.block, self.free, self.low, self.high) == (None,) * 6
+        return self.curve.slope if plain else None
+
     def units(self, num: int, den: int) -> Pair:
         """Measured quantity → billed units: converted and rounded up to increments."""
         if self.convert is not None:

@@ -33,6 +33,12 @@ class Curve:
         )
         self.ladder = tuple(ladder)
 
+    @property
+    def slope(self) -> Pair | None:
+        """(numerator, denominator) of the only price per unit, where there is no fixed part; else None."""
+        upper, slope, base = self._rows[0]
+        return (slope, self._scale) if upper is None and not base else None
+
     def at(self, num: int, den: int) -> Pair:
         """The amount for a quantity of zero or more."""
         if num <= 0:
