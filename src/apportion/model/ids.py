@@ -11,12 +11,8 @@ def key_id(prefix: str, key: bytes) -> str:
 
 
 def number_id(prefix: str, number: int) -> str:
-    """``acct_00009`` of an integer."""
-    digits = ""
-    while number or not digits:
-        number, rest = divmod(number, 32)
-        digits = "0123456789abcdefghjkmnpqrstvwxyz"[rest] + digits
-    return f"{prefix}_{digits.rjust(5, '0')}"
+    """``acct_00042`` of an integer."""
+    return f"{prefix}_{number:05d}"
 
 
 def read_key(text: str) -> bytes:
@@ -32,10 +28,7 @@ def read_key(text: str) -> bytes:
 
 def read_number(text: str) -> int:
     """The integer inside an id that ``number_id`` made; NOT_FOUND when it is no such id."""
-    number, body = 0, text.partition("_")[2]
-    for digit in body:
-        place = "0123456789abcdefghjkmnpqrstvwxyz".find(digit)
-        if place < 0 or len(body) > 13:
-            raise refuse(RefusalCode.NOT_FOUND, f"{text[:60]!r} is not an id of this kind.", field="id")
-        number = number * 32 + place
-    return number
+    body = text.partition("_")[2]
+    if not (body.isascii() and body.isdecimal() and len(body) <= 18):
+        raise refuse(RefusalCode.NOT_FOUND, f"{text[:60]!r} is not an id of this kind.", field="id")
+    return int(body)

@@ -23,6 +23,7 @@ from apportion.ports import Key, Person, Seen, Writes
 
 _CHECKPOINT_PAGES = 4000
 _WIDTHS = (1, 32, 256, 1024)
+_ROLES = {role.value: role for role in Role}
 
 
 class SqliteStore:
@@ -351,4 +352,4 @@ class SqliteStore:
 def _account(
     number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int
 ) -> Account:
-    return Account(number, number_id("acct", number), Role(role), asset, posted, held, credit, party)
+    return Account(number, number_id("acct", number), _ROLES[role], asset, posted, held, credit, party)

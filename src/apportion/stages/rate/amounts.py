@@ -12,6 +12,8 @@ from apportion.stages.rate.terms import HUNDRED
 
 Amounts = tuple[Money, list[tuple[str, str, Money, Money]], Money]
 
+_MODES = {mode.value: mode for mode in Rounding}
+
 
 def charge_amounts(priced: Priced, asset: Asset, rule: RoundingRule) -> Amounts:
     """Net, taxes as (name, rate in percent, base, amount), and total of a charge; net + taxes = total.
