@@ -46,9 +46,9 @@ venv_fits() {
 install_with_uv() {
     venv_fits || { rm -rf $venv && "$uv" venv --quiet --no-project --python "$python" $venv; } || return 1
     if [ "$1" = dev ]; then
-        "$uv" pip sync --quiet --require-hashes --python $interpreter "requirements/$1.lock" || return 1
+        "$uv" pip sync --quiet --compile-bytecode --require-hashes --python $interpreter "requirements/$1.lock" || return 1
     else    # the run lock is part of the dev lock: add, so that a dev environment stays one
-        "$uv" pip install --quiet --require-hashes --python $interpreter -r "requirements/$1.lock" || return 1
+        "$uv" pip install --quiet --compile-bytecode --require-hashes --python $interpreter -r "requirements/$1.lock" || return 1
     fi
     "$uv" pip install --quiet --python $interpreter --no-deps --no-build-isolation --editable .
 }
@@ -73,6 +73,7 @@ install() {
         say "uv could not install it; trying once more with venv and pip."
         install_with_pip "$1"
     fi
+    "$interpreter" -m compileall -q src    # so that the first command is as quick as the second
     touch $venv/.run
     [ "$1" = run ] || touch $venv/.dev
 }

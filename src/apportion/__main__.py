@@ -1,7 +1,8 @@
-"""``python -m apportion``: the command line."""
+"""``python -m apportion``."""
 
 import sys
 
 from apportion.faces.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

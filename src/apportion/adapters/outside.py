@@ -35,18 +35,24 @@ class KeyFile:
 
     def _load(self, path: Path) -> Ed25519PrivateKey:
         if not path.exists():
-            key = Ed25519PrivateKey.generate()
-            body = key.private_bytes_raw().hex()
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(body + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            return key
+            self._make(path)
         try:
             return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
         except ValueError as error:
             raise Misconfigured(f"{path} holds no Ed25519 key (64 hexadecimal digits).") from error
+
+    def _make(self, path: Path) -> None:
+        """Write a fresh key whole or not at all: a process that dies here must not leave half a key behind."""
+        fresh = path.with_name(path.name + ".new")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(fresh, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
 
     def public(self) -> str:
         raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -74,7 +80,11 @@ class HeadsFile:
     def announce(self, line: str) -> None:
         """Append one checkpoint and flush it."""
         if self._path is not None:
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with open(self._path, "ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # the power went while a line was written: leave it to itself
+                        file.write(b"\n")
+                file.write(line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import tzdata
 
 from apportion.engine.commit import Committer
 from apportion.engine.terms import Terms
@@ -14,13 +15,17 @@ from apportion.errors import Misconfigured, NotFound, Refusal, RefusalCode
 from apportion.ledger import proof
 from apportion.model.catalog import Catalog
 from apportion.model.command import OpenPayer
-from apportion.model.journal import CatalogLine
+from apportion.model.journal import CatalogLine, ZonesLine
 from apportion.ports import Store
 
 
 def canonical(catalog: Catalog) -> bytes:
-    """The bytes that a catalog's hash covers: sorted keys, defaults left out, no spaces."""
-    return msgspec.json.encode(catalog, order="sorted")
+    """The bytes that a catalog's hash covers: sorted keys, defaults left out, no spaces.
+
+    Encoded twice, because a default is left out only when it is the very object; what was read back is stable.
+    """
+    again = msgspec.json.decode(msgspec.json.encode(catalog), type=Catalog)
+    return msgspec.json.encode(again, order="sorted")
 
 
 def without_people(catalog: Catalog, only: str = "") -> Catalog:
@@ -71,9 +76,13 @@ def apply_catalog(committer: Committer, store: Store, catalog: Catalog) -> str:
             raise Misconfigured(refusal.sentence(), (refusal,))
     full, public = canonical(catalog), canonical(without_people(catalog))
     version = catalog_id(public)
+    catalog = msgspec.json.decode(full, type=Catalog)  # in the order in which it is read back, now and after a restart
     committer.terms = Terms(catalog, version, scale_of(committer.names.assets))
     if store.fact(tenant, "catalog") == version and store.document(tenant, version) == full:
         return version
+    payers = list(catalog.payers.values())  # first: who dies among them leaves the catalog to be applied again
+    for at in range(0, len(payers), 1000):
+        committer.commit([OpenPayer(payer) for payer in payers[at : at + 1000]])
     work = committer.work()
     if not store.fact(tenant, f"catalog:{version}"):
         n = work.append(encode(CatalogLine(version, msgspec.Raw(public))))
@@ -81,10 +90,16 @@ def apply_catalog(committer: Committer, store: Store, catalog: Catalog) -> str:
     work.writes.facts.append(("catalog", version))
     work.writes.documents.append((version, 0, full))
     committer.land(work)
-    payers = list(catalog.payers.values())
-    for at in range(0, len(payers), 1000):
-        committer.commit([OpenPayer(payer) for payer in payers[at : at + 1000]])
     return version
+
+
+def note_zones(committer: Committer, store: Store) -> None:
+    """Write down by which version of the time zone database local time is reckoned from here on."""
+    if store.fact(committer.tenant, "zones") != tzdata.IANA_VERSION:
+        work = committer.work()
+        work.append(encode(ZonesLine(tzdata.IANA_VERSION, work.at)))
+        work.writes.facts.append(("zones", tzdata.IANA_VERSION))
+        committer.land(work)
 
 
 def load_terms(store: Store, tenant: int, version: str = "", assets: dict[str, Any] | None = None) -> Terms:

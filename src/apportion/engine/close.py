@@ -7,7 +7,7 @@ the batches or the repetitions in which usage came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -87,37 +87,17 @@ class Closing:
     def _close_payer(self, period: str, payer: str, order: Sequence[Order]) -> None:
         work = self._committer.work()
         account = work.numbered(read_number(payer))
-        differences: dict[tuple[str, str], Difference] = {}
-        fresh: set[str] = set()
-        for record in self._records(order):
-            prepared = self._prepared(record)
-            key = (record.charge.service, record.charge.catalog)
-            difference = differences.setdefault(key, Difference(prepared, account, record.charge.catalog))
-            self._restart(work, prepared, account, fresh)
-            rated = rate(prepared, lambda prefix: RunningTotals(work, account.id, prefix))
-            move_totals(work, prepared, rated, account)
-            payers = [work.numbered(read_number(p.payer)) for p in record.usage.payers]
-            difference.add(work, record, prepared, Legs(work, prepared.terms, rated, payers, providers_of(work, prepared)))
-            self.result.records += 1
+        pairs = ((record, self._prepared(record)) for record in self._records(order))
         charged = 0
-        once: set[str] = set()
-        for (service, version), difference in sorted(differences.items()):
-            period_fees(work, difference, period, once)
+        for (service, version), difference in differences_of(work, account, period, pairs):
             charged += self._book(work, difference, f"{period}/{payer}/{service}/{version}", period)
+        self.result.records += len(order)
         line = CloseLine(period, payer, work.at, str(len(order)), str(charged))
         n = work.append(encode(line))
         work.writes.closed.append((period, account.id, n))
         self._committer.land(work)
         self._committer.note_closed(period, account.id)
         self.result.accounts += 1
-
-    def _restart(self, work: Work, prepared: Prepared, account: Account, fresh: set[str]) -> None:
-        """Running totals start from zero again, each at the first record that touches it."""
-        for pricer, prefix in tariffs_of(prepared):
-            for key in pricer.total_keys(prepared.use, prepared.period):
-                if prefix + key not in fresh:
-                    fresh.add(prefix + key)
-                    work.clear_total(account.id, prefix + key)
 
     def _prepared(self, record: Record) -> Prepared:
         """The record as the books hold it, resolved against the catalog it was charged by."""
@@ -177,6 +157,38 @@ class Closing:
             work.record(key, "done", b"", encode(entry))
             self.result.trued_up[str(asset)] = decimal_text(sum(m for _, m in movements if m > 0), asset.scale)
         self._committer.land(work)
+
+
+def differences_of(
+    work: Work, account: Account, period: str, records: Iterable[tuple[Record, Prepared]]
+) -> list[tuple[tuple[str, str], Difference]]:
+    """What a payer's period differs by, per (service, catalog), when its records are rated again in the order given.
+
+    The close books it, and a proof computes it again: ``work`` is what either of them counts on.
+    """
+    differences: dict[tuple[str, str], Difference] = {}
+    fresh: set[str] = set()
+    for record, prepared in records:
+        key = (record.charge.service, record.charge.catalog)
+        difference = differences.setdefault(key, Difference(prepared, account, record.charge.catalog))
+        _restart(work, prepared, account, fresh)
+        rated = rate(prepared, lambda prefix: RunningTotals(work, account.id, prefix))
+        move_totals(work, prepared, rated, account)
+        payers = [work.numbered(read_number(p.payer)) for p in record.usage.payers]
+        difference.add(work, record, prepared, Legs(work, prepared.terms, rated, payers, providers_of(work, prepared)))
+    once: set[str] = set()
+    for _, difference in sorted(differences.items()):
+        period_fees(work, difference, period, once)
+    return sorted(differences.items())
+
+
+def _restart(work: Work, prepared: Prepared, account: Account, fresh: set[str]) -> None:
+    """Running totals start from zero again, each at the first record that touches it."""
+    for pricer, prefix in tariffs_of(prepared):
+        for key in pricer.total_keys(prepared.use, prepared.period):
+            if prefix + key not in fresh:
+                fresh.add(prefix + key)
+                work.clear_total(account.id, prefix + key)
 
 
 def close_periods(committer: Committer, store: Store, period: str = "", *, now: str = "") -> Closed:

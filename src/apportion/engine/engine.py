@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
-from apportion.engine.catalogs import apply_catalog, load_terms
+import msgspec
+
+from apportion.engine.catalogs import apply_catalog, load_terms, note_zones
 from apportion.engine.close import Closed, close_periods
 from apportion.engine.commit import Committer
 from apportion.engine.forget import forget
 from apportion.engine.intake import RunSummary, take_in
 from apportion.engine.query import Books
 from apportion.engine.terms import Terms
-from apportion.errors import Refused
+from apportion.errors import Misconfigured, Refused
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage, EndHold, Outcome, PlaceHold, RejectUsage, SweepHold, TopUp
+from apportion.model.journal import Genesis
 from apportion.model.usage import Usage
 from apportion.ports import Clock, Random, Signer, Store
 
@@ -36,6 +39,8 @@ class Engine:
         self.writable = writable
         self.tenant = store.tenant(tenant)
         self.clock = outside[0]
+        if writable:
+            _check_key(store, self.tenant, outside[2])
         self.committer = Committer(store, tenant, outside, announce) if writable else None
 
     def __enter__(self) -> Engine:
@@ -58,6 +63,7 @@ class Engine:
         assert self.committer is not None, "the books were opened for reading"
         if self.committer.terms is None:
             self.committer.terms = self.terms()
+            note_zones(self.committer, self.store)
         return self.committer
 
     def terms(self, version: str = "") -> Terms:
@@ -73,7 +79,9 @@ class Engine:
     def apply(self, catalog: Catalog) -> str:
         """Put a catalog into force; its version id."""
         assert self.committer is not None, "the books were opened for reading"
-        return apply_catalog(self.committer, self.store, catalog)
+        version = apply_catalog(self.committer, self.store, catalog)
+        note_zones(self.committer, self.store)
+        return version
 
     def run(
         self,
@@ -132,3 +140,13 @@ class Engine:
         if outcome.refusal is not None:
             raise Refused(outcome.refusal)
         return outcome
+
+
+def _check_key(store: Store, tenant: int, signer: Signer) -> None:
+    """Books that one key has signed must not go on under another: nobody could tell a forger from a lost file."""
+    first = store.row(tenant, 0, 1)
+    if first and msgspec.json.decode(first.split(b"\n")[0], type=Genesis).key != signer.public():
+        raise Misconfigured(
+            "The signing key is not the one that these books were begun with. Put the .key file back beside the store, "
+            "or name it with --key."
+        )

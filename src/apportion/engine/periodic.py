@@ -25,7 +25,7 @@ class Difference:
         self.version = version
         self.payer = payer
         self.count = 0
-        self.exact = Exact(0)
+        self.exact = self.rerated = Exact(0)
         self.net = self.platform = self.sponsored = 0
         self.movements: list[Movement] = []
         self.residues: list[Movement] = []
@@ -55,7 +55,7 @@ class Difference:
             self.weights[key] = self.weights.get(key, Exact(0)) + _weight(prepared, legs.rated, place)
         self._movements(work, record, legs.movements())
         self._residues(work, record, legs)
-        self._amounts(record, legs)
+        self._amounts(record, prepared, legs)
 
     def _movements(self, work: Work, record: Record, now: list[Movement]) -> None:
         scale = self.prepared.terms.asset.scale
@@ -70,16 +70,19 @@ class Difference:
         for account, kept in booked_residues(record.charge, self.prepared.terms.asset.scale):
             self.residues.append((work.numbered(read_number(account)), -kept))
 
-    def _amounts(self, record: Record, legs: Legs) -> None:
+    def _amounts(self, record: Record, prepared: Prepared, legs: Legs) -> None:
         scale, rated, charge = self.prepared.terms.asset.scale, legs.rated, record.charge
-        self.exact = self.exact + rated.retail.exact - Exact.parse(charge.exact)
+        change = rated.retail.exact - Exact.parse(charge.exact)
+        self.exact, self.rerated = self.exact + change, self.rerated + change
         self.net += rated.net - _atoms(charge.amount, scale)
         self.platform += rated.split.platform - _atoms(charge.platform, scale)
         self.sponsored += legs.sponsored - _atoms(charge.sponsored, scale)
         self.sponsor = legs.sponsor[0].public if legs.sponsor else charge.sponsor or self.sponsor
         self.platform_account = legs.platform.public
-        for portion, atoms in zip(charge.portions, rated.split.portions, strict=True):
-            self._portion((portion.part, portion.provider), atoms - _atoms(portion.amount, scale))
+        for part, atoms in zip(prepared.route.parts, rated.split.portions, strict=True):
+            self._portion((part.part, part.provider), atoms)
+        for portion in charge.portions:
+            self._portion((portion.part, portion.provider), -_atoms(portion.amount, scale))
         for account, share in legs.indexed_shares():
             if share is not None:
                 self.shares[account.public] = self.shares.get(account.public, 0) + share
@@ -161,7 +164,7 @@ class Difference:
 
         taxes = sorted(self.taxes.items())
         tax = sum(amounts[1] for _, amounts in taxes)
-        rerated = PriceLine("re-rated", str(self.count), "", self.exact.text(), "", "what ordering by time changed")
+        rerated = PriceLine("re-rated", "", str(self.count), "", self.rerated.text(), "what ordering by time changed")
         return Charge(
             id,
             "",
@@ -180,7 +183,7 @@ class Difference:
             text(self.sponsored) if self.sponsored else "0",
             self.sponsor if self.sponsored else "",
             "",
-            (rerated, *self.lines),
+            (rerated, *self.lines) if self.rerated or not self.lines else tuple(self.lines),
             tuple(
                 Portion(part, provider, self.routes[(part, provider)][2].public, "", text(atoms), "",
                         tuple(self.portion_lines.get((part, provider), ())))

@@ -24,6 +24,7 @@ from apportion.model.journal import (
     ImportLine,
     StatementLine,
     UsageLine,
+    ZonesLine,
 )
 from apportion.money import Asset, Money
 from apportion.ports import Store
@@ -43,6 +44,7 @@ AnyLine = (
     | ImportLine
     | StatementLine
     | UsageLine
+    | ZonesLine
 )
 _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)
 

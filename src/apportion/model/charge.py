@@ -6,13 +6,13 @@ import msgspec
 
 
 class PriceLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a price: ``quantity`` of ``measure`` at ``price`` gives ``exact`` (decimal or p/q text)."""
+    """One component of a price, all numbers as text: billed ``quantity``, ``price`` as the tariff says it, ``exact``."""
 
     component: str
+    measure: str
     quantity: str
     price: str
     exact: str
-    measure: str = ""
     note: str = ""
 
 

@@ -16,12 +16,18 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", ta
 
 
 class Genesis(Line, frozen=True, tag="genesis"):
-    """The first line of a tenant's books: format version, the store's public key, the tz database in force."""
+    """The first line of a tenant's books: the version of their format, and the public key that signs them."""
 
     tenant: str
     format: int
     key: str
-    tzdata: str = ""
+
+
+class ZonesLine(Line, frozen=True, tag="zones"):
+    """From here on local time is that of this version of the IANA time zone database."""
+
+    version: str
+    at: str
 
 
 class AssetLine(Line, frozen=True, tag="asset"):
@@ -178,7 +184,7 @@ class ForgetLine(Line, frozen=True, tag="forget"):
 
 
 class Checkpoint(Line, frozen=True, tag="checkpoint"):
-    """A signed head: the stream, its length and hash, the previous checkpoint, an Ed25519 signature."""
+    """A signed head: the stream, its length and hash, the previous checkpoint, an Ed25519 signature, whose books."""
 
     stream: int
     n: int
@@ -186,6 +192,7 @@ class Checkpoint(Line, frozen=True, tag="checkpoint"):
     at: str
     previous: str
     signature: str
+    tenant: str = ""
 
 
 class Balance(Line, frozen=True, tag="balance"):

@@ -115,7 +115,6 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     seal: Seal
     invented: str = ""
     attribution: str = ""
-    former: str = ""
 
 
 class Measured(msgspec.Struct, frozen=True, omit_defaults=True):

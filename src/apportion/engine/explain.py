@@ -1,0 +1,356 @@
+"""A charge in plain words with its arithmetic, for whom it is for: who sees what is decided here, not in a face.
+
+*User*: what was used, evidence, retail price, tax, who paid, who delivered, a mark where somebody sponsors; no
+wholesale price, portion or margin, from any of which the others could be computed. *Provider*: its own part, evidence,
+rule and arithmetic; under fixed shares also the fee that is shared. *Operator*: everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from apportion.engine.query import Record
+from apportion.errors import RefusalCode, refuse
+from apportion.model.charge import Charge, Portion, PriceLine
+from apportion.money import Exact
+from apportion.money.asset import minor_digits
+from apportion.money.exact import ZERO
+
+_RULES = {
+    "wholesale": "each provider earns its own wholesale price, the platform keeps what is left",
+    "shares": "the fee is shared by the weights that were agreed",
+    "quantity": "the fee is shared by the quantity that each part measured",
+    "cost": "the fee is shared by what each part cost",
+}
+_SPLITS = {"equal": "equally", "shares": "by agreed weights", "cost": "by the cost of serving each"}
+
+
+class View(msgspec.Struct, frozen=True):
+    """For whom an explanation is; ``name`` is the payer or provider, ``part`` narrows a provider's view to one part."""
+
+    kind: Literal["user", "provider", "operator"] = "operator"
+    name: str = ""
+    part: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> View:
+        """``operator``, ``user``, ``user=NAME`` or ``provider=NAME``.
+
+        Raises:
+            Refused: BAD_INPUT.
+        """
+        kind, _, name = text.partition("=")
+        if kind == "operator" and not name:
+            return cls()
+        if kind == "user":
+            return cls("user", name)
+        if kind == "provider" and name:
+            return cls("provider", name)
+        raise refuse(
+            RefusalCode.BAD_INPUT,
+            f"{text[:40]!r} is no view.",
+            field="view",
+            fix="One of operator, user, user=NAME, provider=NAME.",
+        )
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of an explanation: its ``name``, its ``value``, and how it came about."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+class Section(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Facts under a heading, with a sentence before them where one is needed."""
+
+    title: str
+    facts: tuple[Fact, ...]
+    text: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Everything that one viewer may know of a record; ``check`` says what adds up, ``holds`` whether it does."""
+
+    id: str
+    view: str
+    title: str
+    sections: tuple[Section, ...]
+    check: str
+    holds: bool
+
+
+class Subject(msgspec.Struct):
+    """What is explained: the record with its price lines, whose each account is, and the units of its measures."""
+
+    record: Record
+    owners: Mapping[str, str]
+    units: Mapping[str, str]
+
+    @property
+    def charge(self) -> Charge:
+        return self.record.charge
+
+    def money(self, text: str) -> str:
+        """An amount as a person reads it: needless zeros gone, the minor unit whole, the currency behind it."""
+        return f"{self.number(text)} {self.charge.currency}"
+
+    def number(self, text: str) -> str:
+        """An amount without its currency; what is no plain decimal stays as it is."""
+        if "/" in text:
+            return text
+        whole, _, part = text.partition(".")
+        digits = minor_digits(self.charge.currency)
+        part = part.rstrip("0").ljust(2 if digits is None else digits, "0")
+        return f"{whole}.{part}" if part else whole
+
+    def owner(self, account: str) -> str:
+        """Whose an account is."""
+        return self.owners.get(account, account)
+
+    def quantity(self, measure: str, text: str) -> str:
+        """A quantity with its unit."""
+        return f"{text} {self.units.get(measure, '')}".rstrip()
+
+
+def explain_charge(subject: Subject, view: View) -> Explanation:
+    """The charge as ``view`` may see it.
+
+    Raises:
+        Refused: NOT_FOUND, when the named provider or payer has no part in it.
+    """
+    if view.kind == "provider":
+        return _for_provider(subject, view)
+    return _for_user(subject, view) if view.kind == "user" else _for_operator(subject)
+
+
+# ── what all views are made of ──
+
+
+def _used(subject: Subject, parts: Sequence[str] | None = None) -> Section:
+    """What was used and when; ``parts`` narrows the quantities of parts to those named."""
+    usage, charge = subject.record.usage, subject.charge
+    facts = [Fact("service", charge.service), Fact("from" if usage.end else "at", usage.start or charge.at)]
+    if usage.end:
+        facts.append(Fact("until", usage.end))
+    if charge.origin:
+        facts.append(Fact("origin", charge.origin, "an adjustment, not a use of its own"))
+    facts += [Fact(measure, subject.quantity(measure, text)) for measure, text in usage.quantities.items()]
+    for part in usage.parts:
+        if parts is None or part.part in parts:
+            for measure, text in part.quantities.items():
+                facts.append(Fact(f"{part.part} {measure}", subject.quantity(measure, text), f"by {part.provider}"))
+    return Section("What was used", tuple(facts))
+
+
+def _evidence(subject: Subject) -> Section:
+    usage = subject.record.usage
+    facts = [Fact(name, value or "(personal, kept apart)") for name, value in usage.attributes.items()]
+    if usage.source:
+        facts.append(Fact("record", f"{usage.source} {usage.id}", f"digest {usage.digest}"))
+    return Section("Evidence", tuple(facts))
+
+
+def _price_lines(subject: Subject, lines: Sequence[PriceLine]) -> Iterator[Fact]:
+    for line in lines:
+        amount = subject.money(line.exact)
+        if line.measure:
+            words = f"{subject.quantity(line.measure, line.quantity)} at {line.price}"
+        else:
+            words = f"{line.quantity} × {line.price}" if line.price and line.quantity != "1" else ""
+        yield Fact(line.component, amount, "; ".join(filter(None, [words, line.note])))
+
+
+def _price(subject: Subject) -> Section:
+    charge = subject.charge
+    facts = list(_price_lines(subject, charge.lines))
+    rounded = "" if Exact.parse(charge.exact) == Exact.parse(charge.amount) else f"rounded from {charge.exact}"
+    facts.append(Fact("fee", subject.money(charge.amount), rounded))
+    for tax in charge.taxes:
+        facts.append(Fact(f"tax {tax.name}", subject.money(tax.amount), f"{tax.rate} % of {subject.money(tax.base)}"))
+    if charge.taxes:
+        facts.append(Fact("total", subject.money(charge.total)))
+    return Section("What it costs", tuple(facts), f"By the tariff {charge.tariff}.")
+
+
+def _rounding(exact: str, amount: str) -> str:
+    if not exact or Exact.parse(exact) == Exact.parse(amount):
+        return ""
+    return f"exactly {exact}; whole atoms by largest remainder, the rest is kept and trued up"
+
+
+# ── the three views ──
+
+
+def _for_operator(subject: Subject) -> Explanation:
+    charge = subject.charge
+    paying = ", ".join(subject.owner(share.account) for share in charge.shares) or "nobody"
+    terms = [
+        Fact("catalog", charge.catalog),
+        Fact("tariff", charge.tariff),
+        Fact("usage", charge.usage or "none"),
+        Fact(
+            "entry",
+            subject.record.entry.id if subject.record.entry is not None else "none",
+            "nothing moved" * (subject.record.entry is None),
+        ),
+    ]
+    check, holds = _adds_up(subject)
+    return Explanation(
+        charge.id,
+        "operator",
+        f"{subject.money(charge.total)} for {charge.service}, paid by {paying}",
+        (
+            _used(subject),
+            _evidence(subject),
+            _price(subject),
+            _paid(subject, {share.account: subject.owner(share.account) for share in charge.shares}),
+            _earned(subject),
+            Section("Terms and books", tuple(terms)),
+        ),
+        check,
+        holds,
+    )
+
+
+def _paid(subject: Subject, names: Mapping[str, str]) -> Section:
+    charge = subject.charge
+    facts = [
+        Fact(
+            names[share.account],
+            subject.money(share.amount),
+            f"weight {share.weight}" if share.weight and charge.allocation != "equal" else "",
+        )
+        for share in charge.shares
+    ]
+    if charge.sponsored != "0":
+        note = "carries what nobody pays" if not charge.shares else "carries what the fee falls short of the cost"
+        facts.append(Fact(f"sponsor {subject.owner(charge.sponsor)}", subject.money(charge.sponsored), note))
+    text = f"Split {_SPLITS.get(charge.allocation, charge.allocation)}." if charge.allocation else ""
+    return Section("Who pays", tuple(facts), text)
+
+
+def _earned(subject: Subject) -> Section:
+    charge = subject.charge
+    facts: list[Fact] = []
+    for portion in charge.portions:
+        facts += _portion(subject, portion)
+    facts.append(Fact("platform", subject.money(charge.platform), "what is left" * (charge.rule == "wholesale")))
+    return Section("Who earns", tuple(facts), _RULES.get(charge.rule, charge.rule).capitalize() + ".")
+
+
+def _portion(subject: Subject, portion: Portion) -> Iterator[Fact]:
+    by = f"by the tariff {portion.tariff}" if portion.tariff else ""
+    note = "; ".join(filter(None, [by, _rounding(portion.exact, portion.amount)]))
+    yield Fact(f"{portion.provider} ({portion.part})", subject.money(portion.amount), note)
+    for line in _price_lines(subject, portion.lines):
+        yield Fact(f"  {line.name}", line.value, line.note)
+
+
+def _adds_up(subject: Subject) -> tuple[str, bool]:
+    charge = subject.charge
+    paid = _sum(share.amount for share in charge.shares)
+    sponsored, platform, tax = (Exact.parse(text) for text in (charge.sponsored, charge.platform, charge.tax))
+    portions = _sum(portion.amount for portion in charge.portions)
+    holds = paid + sponsored == portions + platform + tax
+    holds = holds and Exact.parse(charge.amount) + tax == Exact.parse(charge.total)
+    text = {
+        name: subject.number(exact.text())
+        for name, exact in (
+            ("paid", paid),
+            ("sponsored", sponsored),
+            ("portions", portions),
+            ("platform", platform),
+            ("tax", tax),
+        )
+    }
+    left = f"paid {text['paid']}" + (f" + sponsored {text['sponsored']}" if sponsored else "")
+    right = f"portions {text['portions']} + platform {text['platform']}" + (f" + tax {text['tax']}" if tax else "")
+    return f"{left} {'=' if holds else '≠'} {right}", holds
+
+
+def _sum(amounts: Iterator[str]) -> Exact:
+    total = ZERO
+    for text in amounts:
+        total += Exact.parse(text)
+    return total
+
+
+def _for_user(subject: Subject, view: View) -> Explanation:
+    charge = subject.charge
+    accounts = [share.account for share in charge.shares]
+    mine = [account for account in accounts if view.name in (subject.owner(account), account)]
+    on_it = [p.payer for p in subject.record.usage.payers]
+    if view.name and not mine and view.name not in {name for a in on_it for name in (a, subject.owner(a))}:
+        raise refuse(RefusalCode.NOT_FOUND, f"{view.name[:60]!r} has no part in {charge.id}.", field="view")
+    if len(accounts) == 1:
+        names = {accounts[0]: subject.owner(accounts[0])}
+    else:
+        names = {account: f"payer {place}" for place, account in enumerate(accounts, 1)}
+        names |= {account: subject.owner(account) for account in mine}
+    delivered = tuple(Fact(portion.part, portion.provider) for portion in charge.portions)
+    pays = _paid_by_user(subject, names)
+    sections = (_used(subject), Section("Who delivered", delivered), _evidence(subject), _price(subject), pays)
+    paid, total, tax = _sum(s.amount for s in charge.shares), Exact.parse(charge.total), Exact.parse(charge.tax)
+    holds = Exact.parse(charge.amount) + tax == total and (paid == total or not charge.shares)
+    sums = f"fee {subject.number(charge.amount)}" + (f" + tax {subject.number(charge.tax)}" if tax else "")
+    check = f"{sums} {'=' if holds else '≠'} {'paid' if charge.shares else 'sponsored'} {subject.number(charge.total)}"
+    title = f"{subject.money(charge.total)} for {charge.service}"
+    return Explanation(charge.id, "user", title, sections, check, holds)
+
+
+def _paid_by_user(subject: Subject, names: Mapping[str, str]) -> Section:
+    """Who paid; of a sponsor only that there is one: its amount would tell what the providers cost."""
+    charge = subject.charge
+    facts = [Fact(names[share.account], subject.money(share.amount)) for share in charge.shares]
+    if charge.sponsored != "0":
+        facts.append(Fact("sponsored", "yes", f"{subject.owner(charge.sponsor)} carries a part of it"))
+    text = f"Split {_SPLITS.get(charge.allocation, charge.allocation)}." if charge.allocation else ""
+    return Section("Who pays", tuple(facts), text)
+
+
+def _for_provider(subject: Subject, view: View) -> Explanation:
+    charge = subject.charge
+    mine = [p for p in charge.portions if p.provider == view.name and view.part in ("", p.part)]
+    if not mine:
+        raise refuse(RefusalCode.NOT_FOUND, f"provider {view.name[:60]!r} has no part in {charge.id}.", field="view")
+    facts: list[Fact] = []
+    for portion in mine:
+        facts += _portion(subject, portion)
+    if charge.rule == "shares":
+        facts.append(Fact("fee that is shared", subject.money(charge.amount), "before tax"))
+    names = [portion.part for portion in mine]
+    check, holds = _own_sum(subject, mine)
+    total = _sum(portion.amount for portion in mine).text()
+    return Explanation(
+        charge.id,
+        f"provider={view.name}",
+        f"{subject.money(total)} for {', '.join(names)} of {charge.service}",
+        (
+            _used(subject, names),
+            _evidence(subject),
+            Section("What it earns", tuple(facts), _RULES.get(charge.rule, charge.rule).capitalize() + "."),
+        ),
+        check,
+        holds,
+    )
+
+
+def _own_sum(subject: Subject, mine: Sequence[Portion]) -> tuple[str, bool]:
+    """What a provider can check by itself: its lines give its due, and its due gives what was credited."""
+    words, holds = [], True
+    for portion in mine:
+        amount = Exact.parse(portion.amount)
+        due = Exact.parse(portion.exact) if portion.exact else amount
+        kept, atom = due - amount, Exact(1, 10 ** len(portion.amount.partition(".")[2]))
+        holds = holds and -atom < kept and kept < atom
+        lines = _sum(line.exact for line in portion.lines)
+        start = f"{portion.part}: "
+        if len(portion.lines) > 1 and lines == due:
+            start += " + ".join(subject.number(line.exact) for line in portion.lines) + " = "
+        words.append(f"{start}due {subject.number(due.text())}, credited {subject.number(portion.amount)}")
+    return "; ".join(words), holds

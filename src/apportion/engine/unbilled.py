@@ -1,0 +1,159 @@
+"""What no statement covers yet: one pass over the books sorts every charge to its payers, providers and periods."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from apportion.engine.catalogs import load_terms
+from apportion.engine.inquiry import with_lines
+from apportion.engine.query import Record, record_of
+from apportion.engine.terms import Terms
+from apportion.errors import Refused
+from apportion.model.account import Account, Role
+from apportion.model.calendar import Calendar, Period, period_named, period_of
+from apportion.model.charge import Charge
+from apportion.model.journal import CatalogLine, Entry, StatementLine
+from apportion.model.statement import Received
+from apportion.money import Asset
+from apportion.ports import Store
+from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
+
+INCOME = ("opening", "topup")
+_PASSED_OVER = ("charge", "adjustment")
+_LABELS = {"true-up": "Rounding paid back"}
+_DOCUMENTS = msgspec.json.Decoder(StatementLine)
+_ENTRIES = msgspec.json.Decoder(Entry)
+
+
+class Party(msgspec.Struct):
+    """One payer's or provider's account with its calendar, the last document it had, and what is open by period."""
+
+    account: Account
+    asset: Asset
+    owner: str
+    calendar: Calendar
+    open: dict[str, tuple[Period, PayerTally | ProviderTally]] = {}
+    loose: list[Entry] = []
+    last: StatementLine | None = None
+    issued: list[StatementLine] = []
+
+    def period_at(self, instant: datetime) -> Period:
+        """The period that an instant is billed in: its own, or the first that no document covers yet."""
+        last = self.last
+        if last is not None and last.end and instant < (ended := datetime.fromisoformat(last.end)):
+            instant = ended
+        return period_of(self.calendar, instant)
+
+    def tally(self, period: Period) -> PayerTally | ProviderTally:
+        """The open tally of a period."""
+        found = self.open.get(period.key)
+        if found is None:
+            kind = PayerTally if self.account.role is Role.PAYER else ProviderTally
+            found = self.open[period.key] = period, kind(self.asset)
+        return found[1]
+
+    def cover(self, line: StatementLine) -> None:
+        """A document was issued: what it covers is no longer open."""
+        self.last = line
+        self.issued.append(line)
+        self.loose = []
+        self.open = {key: kept for key, kept in self.open.items() if kept[0].end > datetime.fromisoformat(line.end)}
+
+
+class Unbilled:
+    """All parties of a tenant with what is open on them, as one pass over the journal finds it."""
+
+    def __init__(self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset]) -> None:
+        self._store, self._tenant, self._assets = store, tenant, assets
+        self._spoken: dict[str, tuple[Words, Terms]] = {}
+        self._latest = ""
+        self.parties: dict[str, Party] = {}
+        handles = store.all_handles(tenant)
+        provider_calendar = Calendar(zone=terms.catalog.zone)
+        for key, account in store.all_accounts(tenant):
+            if account.role is Role.PAYER:
+                owner = handles.get(account.party, "")
+                calendar = terms.calendar(owner)
+            elif account.role is Role.PROVIDER:
+                owner, calendar = key.split(":", 2)[1], provider_calendar
+            else:
+                continue
+            self.parties[account.public] = Party(account, assets[account.asset], owner, calendar)
+        self._read(store, tenant)
+
+    def _read(self, store: Store, tenant: int) -> None:
+        for n, body, _ in store.journal(tenant, 0, 0, store.head(tenant, 0)[0]):
+            if b'"type":"charge"' in body:
+                self._charge(record_of(n, body))
+                continue
+            for line in body.split(b"\n"):
+                if line.startswith(b'{"type":"entry"'):
+                    self._entry(_ENTRIES.decode(line))
+                elif line.startswith(b'{"type":"statement"'):
+                    document = _DOCUMENTS.decode(line)
+                    self.parties[document.account].cover(document)
+                elif line.startswith(b'{"type":"catalog"'):
+                    self._latest = msgspec.json.decode(line, type=CatalogLine).id
+
+    def _speaks(self, charge: Charge) -> tuple[Words, Terms]:
+        """The catalog version that a charge was made by (a close: the latest), in words and compiled."""
+        version = charge.catalog or self._latest
+        found = self._spoken.get(version)
+        if found is None:
+            scales = {asset.code: (number, asset) for number, asset in self._assets.items()}
+            terms = load_terms(self._store, self._tenant, version, scales)
+            found = self._spoken[version] = Words(terms.catalog), terms
+        return found
+
+    def _charge(self, record: Record) -> None:
+        words, terms = self._speaks(record.charge)
+        charge = with_lines(record, terms).charge
+        says = terms.catalog.invented, terms.catalog.attribution
+        for share in charge.shares:
+            party = self.parties[share.account]
+            tally = party.tally(self._period(party, charge))
+            assert isinstance(tally, PayerTally)
+            tally.add(charge, record.usage, share, words)
+            tally.running = tally.running or bool(record.usage.period)
+            tally.invented, tally.attribution = says
+        for place, portion in enumerate(charge.portions):
+            party = self.parties[portion.account]
+            dues = party.tally(self._period(party, charge))
+            assert isinstance(dues, ProviderTally)
+            dues.add(charge, place, words)
+            dues.invented, dues.attribution = says
+
+    def _period(self, party: Party, charge: Charge) -> Period:
+        """A charge is billed when its use is; what closing a period booked belongs to that period."""
+        if charge.origin.startswith("close "):
+            try:
+                start = period_named(party.calendar, charge.origin[6:]).start
+                return party.period_at(start)
+            except Refused:
+                pass
+        return party.period_at(datetime.fromisoformat(charge.at))
+
+    def _entry(self, entry: Entry) -> None:
+        """An entry beside no charge waits for the next document of each account that it touches."""
+        if entry.kind in _PASSED_OVER:
+            return
+        for leg in entry.legs:
+            party = self.parties.get(leg.account)
+            if party is not None:
+                party.loose.append(entry)
+
+
+def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
+    """Put what waited for the next document onto this one."""
+    for entry in party.loose:
+        amount = next(leg.amount for leg in entry.legs if leg.account == party.account.public)
+        label = _LABELS.get(entry.kind, entry.kind.capitalize())
+        if isinstance(tally, ProviderTally):
+            tally.adjust(atoms_of(amount, party.asset), label)
+        elif entry.kind in INCOME:
+            tally.receive(Received(entry.at, entry.kind, amount, entry.cause))
+        else:
+            tally.adjust(-atoms_of(amount, party.asset), label)
+    party.loose = []

@@ -1,0 +1,217 @@
+"""One row of the books after another: which checks its lines go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import tzdata
+
+from apportion.engine.query import AnyLine
+from apportion.engine.verify.books import Books, Wrong
+from apportion.engine.verify.chain import Chain
+from apportion.engine.verify.charges import Charges, matching
+from apportion.engine.verify.closing import Closings
+from apportion.engine.verify.rerate import Rerating
+from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
+from apportion.ledger import proof
+from apportion.model.charge import Charge
+from apportion.model.ids import key_id
+from apportion.model.journal import (
+    AccountLine,
+    AssetLine,
+    CatalogLine,
+    Checkpoint,
+    CloseLine,
+    CreditLine,
+    Entry,
+    ForgetLine,
+    Genesis,
+    HoldLine,
+    ImportLine,
+    StatementLine,
+    UsageLine,
+    ZonesLine,
+)
+from apportion.model.usage import UsageClass
+
+DONE = ("charged", "zero-rated")
+Keyed = UsageLine | Charge | Entry | StatementLine
+
+
+class Audit:
+    """Everything a proof keeps in mind while the rows pass: the chain, the books, the rating."""
+
+    def __init__(self, outside: Outside) -> None:
+        self.findings = Findings()
+        self.chain = Chain(self.findings, outside)
+        self.books = Books(self.findings)
+        self.charges = Charges(self.findings, self.books)
+        self.rerating = Rerating(self.findings, self.books)
+        self.records = 0
+        self.forgotten: set[str] = set()
+        self.zones: set[str] = set()
+        self.statements: dict[str, str] = {}
+        self.closings = Closings(self.findings, self.books, self.rerating)
+        self.latest = b""
+        self._done = KeySet()
+        self._decode = msgspec.json.Decoder(AnyLine).decode
+        self._plain: dict[type, Callable[[Row, int, Any], object]] = {
+            Genesis: self.chain.genesis,
+            AssetLine: self.books.asset,
+            AccountLine: self.books.account,
+            CatalogLine: self.rerating.catalog,
+            Entry: self._alone,
+            CreditLine: self.books.credit,
+            HoldLine: self.books.hold,
+            ImportLine: self.books.imported,
+            Checkpoint: self._checkpoint,
+            CloseLine: self.closings.close,
+            StatementLine: self._statement,
+            ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
+            ZonesLine: lambda row, index, line: self.zones.add(line.version),
+        }
+
+    def row(self, row: Row, hashes: list[str]) -> list[Keyed]:
+        """Check one row; the lines under whose keys a store remembers it."""
+        self.chain.row(row, hashes)
+        keyed: list[Keyed] = []
+        usage: UsageLine | None = None
+        charge: Charge | None = None
+        at = 0
+        for index, raw in enumerate(row.lines):
+            line: Any = None
+            try:
+                line = self._decode(raw)
+                kind = type(line)
+                if kind is UsageLine:
+                    keyed.append(line)
+                    usage = self._usage(row, index, line)
+                elif kind is Charge:
+                    keyed.append(line)
+                    before, charge, index, at = charge, line, at, index
+                    if before is not None:
+                        self._charge(row, index, before, usage, None)
+                        usage = None
+                elif kind is Entry and charge is not None and line.cause == charge.id:
+                    legs = self._charge_entry(row, index, line)
+                    line, index, done, charge = charge, at, usage, None
+                    usage = None
+                    self._charge(row, index, line, done, legs)
+                else:
+                    if kind is Entry or kind is StatementLine:
+                        keyed.append(line)
+                    check = self._plain.get(kind)
+                    if check is not None:
+                        check(row, index, line)
+            except Exception as error:  # whatever a forger wrote becomes a finding, never a crash
+                self._wrong(row, index, line, error)
+        self._rest(row, at, charge, usage)
+        return keyed
+
+    def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
+        """What a row leaves open: a charge without an entry, when nothing was to be moved; a usage without a charge."""
+        if charge is not None:
+            try:
+                self._charge(row, at, charge, usage, None)
+            except Exception as error:  # as above
+                self._wrong(row, at, charge, error)
+        elif usage is not None:
+            self.findings.add("no_charge", row.place(), usage.key, f"the usage is {usage.state}, but has no charge.")
+
+    def _wrong(self, row: Row, index: int, line: Any, error: Exception) -> None:
+        code = error.code if isinstance(error, Wrong) else "unreadable"
+        words = str(error) if isinstance(error, Wrong) else f"{type(error).__name__}: {error}"
+        self.findings.add(code, row.place(index), name_of(line), words)
+
+    def _usage(self, row: Row, index: int, line: UsageLine) -> UsageLine | None:
+        """A usage line stands under the key of its source and id, once; returned when a charge must follow."""
+        self.records += 1
+        key = proof.record_key(line.source, line.id)
+        place = row.place(index)
+        if key_id("usg", key) != line.key:
+            other = proof.record_key(line.source, f"{line.id}\x00{line.digest}")
+            if line.state != UsageClass.REJECTED.value or (line.id and key_id("usg", other) != line.key):
+                name = key_id("usg", key)
+                self.findings.add("usage_key", place, line.key, f"{line.source} {line.id!r} has the key {name}.")
+            return None
+        if key in self._done:
+            self.findings.add("usage_twice", place, line.key, f"{line.source} {line.id!r} was charged before.")
+        if line.state not in DONE:
+            return None
+        self._done.add(key)
+        return line
+
+    def _charge_entry(self, row: Row, index: int, line: Entry) -> dict[str, int]:
+        if line.kind == "charge" and line.id[3:] != line.cause[3:]:
+            self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
+        return self.books.entry(row, index, line)
+
+    def _charge(self, row: Row, index: int, line: Charge, usage: UsageLine | None, legs: dict[str, int] | None) -> None:
+        sums = self.charges.check(row, index, line, legs)
+        if usage is None:
+            if line.origin:
+                self.closings.adjusted(row, index, line)
+            else:
+                self.findings.add("no_usage", row.place(index), line.id, "the charge has no usage beside it.")
+            return
+        wrong = matching(usage, line)
+        if wrong:
+            self.findings.add("charge", row.place(index), line.id, wrong)
+        self.rerating.check(row, index, usage, line, sums)
+        self.closings.charged(row, index, usage)
+
+    def _alone(self, row: Row, index: int, line: Entry) -> None:
+        """An entry by itself; one that claims to be a charge's must stand beside it."""
+        if line.cause.startswith("chg_") or line.kind == "charge":
+            self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
+        legs = self.books.entry(row, index, line)
+        if line.kind == "true-up":
+            self.closings.trued_up(row, index, line, legs)
+
+    def _statement(self, row: Row, index: int, line: StatementLine) -> None:
+        self.books.standing(line.account)
+        if line.id in self.statements:
+            self.findings.add("statement", row.place(index), line.id, "the statement was issued before.")
+        self.statements[line.id] = line.digest
+
+    def _checkpoint(self, row: Row, index: int, line: Checkpoint) -> None:
+        self.chain.checkpoint(row, index, line)
+        self.latest = row.lines[index]
+
+    def verdict(self, notes: list[str]) -> Verdict:
+        """What everything seen comes to."""
+        self.closings.finish()
+        findings, chain = self.findings, self.chain
+        notes = [*notes, *chain.notes[:10]]
+        if other := self.zones - {tzdata.IANA_VERSION}:
+            versions = ", ".join(sorted(other))
+            notes.append(f"Rated with time zones of {versions}, rated again with those of {tzdata.IANA_VERSION}.")
+        return Verdict(
+            not findings.count, findings.list, self.records, self.books.entries, self.charges.count,
+            chain.n, chain.head.hex(), chain.signed_until, findings.count, notes,
+        )  # fmt: skip
+
+
+class KeySet:
+    """Many 16-byte keys in little more than 16 bytes each: two choose a bucket, the others lie in it end to end."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[bytes, bytearray] = {}
+
+    def add(self, key: bytes) -> None:
+        """Remember a key."""
+        self._buckets.setdefault(key[:2], bytearray()).extend(key[2:])
+
+    def __contains__(self, key: bytes) -> bool:
+        bucket, rest = self._buckets.get(key[:2], b""), key[2:]
+        at = bucket.find(rest)
+        while at > 0 and at % 14:
+            at = bucket.find(rest, at + 1)
+        return at >= 0
+
+
+def name_of(line: Any) -> str:
+    """The id of a line's record; a usage line calls the sender's id ``id`` and its own ``key``."""
+    return str(getattr(line, "key", "") or getattr(line, "id", ""))

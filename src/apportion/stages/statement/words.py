@@ -1,0 +1,89 @@
+"""The words of a statement: what the catalog calls services, components, units and providers, for people to read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from apportion.model.catalog import Catalog
+from apportion.model.tariff import Tariff
+
+_PREFIX = {10**3: "k", 10**6: "M", 10**9: "G", 10**12: "T"}
+_TIMES = {60: "min", 3600: "h", 86400: "d"}
+RERATED = "re-rated"
+
+
+class Component(msgspec.Struct, frozen=True):
+    """A retail or wholesale component in words; ``tax`` None: only the charge knows, ``included`` in its amounts."""
+
+    label: str
+    unit: str
+    tax: str | None
+    included: bool
+
+
+class Words:
+    """What one catalog version says."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._found: dict[tuple[str, str, str, str], Component] = {}
+
+    def service(self, service: str) -> str:
+        """The name of a service."""
+        known = self._catalog.services.get(service)
+        return sentence(known.name if known is not None and known.name else plain(service))
+
+    def provider(self, provider: str) -> tuple[str, bool]:
+        """The name of a provider, and whether it is made up."""
+        known = self._catalog.providers.get(provider)
+        return (known.name or provider, known.invented) if known is not None else (provider, False)
+
+    def component(self, service: str, tariff: str, component: str, measure: str) -> Component:
+        """A price line in words."""
+        key = (service, tariff, component, measure)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._component(*key)
+        return found
+
+    def _component(self, service: str, tariff: str, component: str, measure: str) -> Component:
+        known = self._catalog.services.get(service)
+        unit = known.measures.get(measure, measure) if known is not None and measure else ""
+        for name in tariff.split(", "):
+            terms = self._catalog.tariffs.get(name)
+            part = _part(terms, component)
+            if terms is not None and part is not None:
+                label = sentence(plain(component))
+                return Component(
+                    label, _converted(unit, getattr(part, "convert", "1")), part.tax or terms.tax, terms.tax_included
+                )
+        one = self._catalog.tariffs.get(tariff.split(", ")[0])
+        label = "Adjustment at the close" if component == RERATED else sentence(plain(component))
+        return Component(label, unit, None, one is not None and one.tax_included)
+
+
+def _part(terms: Tariff | None, component: str):  # type: ignore[no-untyped-def]
+    return next((c for c in terms.components if c.name == component), None) if terms is not None else None
+
+
+def _converted(unit: str, convert: str) -> str:
+    """The unit after a conversion: bytes by 1/1000000000 are GB."""
+    over, slash, under = convert.partition("/")
+    if convert in ("", "1") or not unit:
+        return unit
+    if slash and over == "1" and under.isdigit():
+        if unit == "s" and int(under) in _TIMES:
+            return _TIMES[int(under)]
+        if int(under) in _PREFIX:
+            return _PREFIX[int(under)] + unit
+    return f"{unit} × {convert}"
+
+
+def plain(name: str) -> str:
+    """``access-by-day`` as ``access by day``."""
+    return name.replace("-", " ").replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """With a capital at the beginning."""
+    return text[:1].upper() + text[1:]
