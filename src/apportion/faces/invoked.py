@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-PROGRAM = "apportion"
+PROGRAM = __name__.partition(".")[0]
 
 
 def program() -> str:

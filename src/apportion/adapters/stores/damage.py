@@ -16,14 +16,17 @@ def damage(path: str | Path) -> Iterator[tuple[str, str]]:
     A write-ahead log that was left beside a copy by another file is told from real damage: without it the file is
     sound, with it it is not.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     place = f"file {path.name}"
-    found = _check(f"file:{path}?mode=ro")
+    found = _check(f"{path.as_uri()}?mode=ro")
     if not found:
         return
     log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size and not _check(f"file:{path}?mode=ro&immutable=1"):
-        yield f"file {log.name}", "belongs to another file: without it the store is sound. Move it away and verify again."
+    if log.exists() and log.stat().st_size and not _check(f"{path.as_uri()}?mode=ro&immutable=1"):
+        yield (
+            f"file {log.name}",
+            "belongs to another file: without it the store is sound. Move it away and verify again.",
+        )
         return
     for message in found:
         yield place, message
@@ -34,11 +37,11 @@ def _check(uri: str) -> list[str]:
         database = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             rows = [str(row[0]) for row in database.execute(f"PRAGMA integrity_check({_SHOWN})")]
-            books = list(database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'journal'"))[0][0]
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
         finally:
             database.close()
     except apsw.Error as error:
         return [f"{type(error).__name__}: {error}"]
     if rows == ["ok"]:
-        return [] if books else ["holds no journal."]
+        return ["is a database, but not a store of apportion."] if tables and "journal" not in tables else []
     return rows

@@ -7,13 +7,13 @@ from typing import cast
 
 import msgspec
 
-from apportion.engine.close import differences_of, usage_of
+from apportion.engine.close import Order, closing_order, differences_of, usage_of
 from apportion.engine.query import Record, record_of
 from apportion.engine.rating import Given, Prepared, prepare
 from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.verdict import Findings, Row
-from apportion.engine.work import Work
+from apportion.engine.work import Names, Work
 from apportion.ledger import proof
 from apportion.ledger.booking import merge
 from apportion.ledger.chart import account_key
@@ -22,6 +22,7 @@ from apportion.model.charge import Charge
 from apportion.model.ids import key_id, number_id, read_number
 from apportion.model.journal import CloseLine, Entry, UsageLine
 from apportion.money import GRID, Asset, Exact, level
+from apportion.ports import Store
 
 _ORIGIN = "close "
 
@@ -32,7 +33,7 @@ class Closings:
     def __init__(self, findings: Findings, books: Books, rerating: Rerating) -> None:
         self.findings, self.books, self.rerating = findings, books, rerating
         self.closed: set[tuple[str, str]] = set()
-        self._rows: dict[tuple[str, str], list[tuple[str, str, str, int, bytes]]] = {}
+        self._rows: dict[tuple[str, str], list[tuple[Order, int, bytes]]] = {}
         self._adjustments: dict[str, tuple[str, Charge]] = {}
 
     def charged(self, row: Row, index: int, usage: UsageLine) -> None:
@@ -44,7 +45,7 @@ class Closings:
                     "closed", row.place(index), usage.key, f"{usage.period} was closed for {key[1]} before."
                 )
             packed = zlib.compress(b"\n".join(row.lines), 1)
-            self._rows.setdefault(key, []).append((usage.start, usage.source, usage.id, row.n, packed))
+            self._rows.setdefault(key, []).append((closing_order(usage), row.n, packed))
 
     def adjusted(self, row: Row, index: int, charge: Charge) -> None:
         """An adjustment waits for the line that closes its period."""
@@ -61,9 +62,9 @@ class Closings:
         booked, self._adjustments = self._adjustments, {}
         work = _Counting(self.books, self.rerating)
         account = work.numbered(read_number(line.account))
-        pairs = ((record, self._prepared(record)) for record in (record_of(n, _unpacked(body)) for *_, n, body in rows))
+        pairs = ((record, self._prepared(record)) for record in (record_of(n, _unpacked(body)) for _, n, body in rows))
         count = 0
-        for (service, version), difference in differences_of(cast(Work, work), account, line.period, pairs):
+        for (service, version), difference in differences_of(work, account, line.period, pairs):
             for moved, residue in difference.residues:
                 self.rerating.keep(moved.public, residue)
             if not merge(difference.movements) and not difference.fees:
@@ -107,10 +108,19 @@ class Closings:
         self._unexpected(self._adjustments)
 
 
-class _Counting:
+class _NoStore:
+    """Stands where a working set expects its store: a proof reads the books instead."""
+
+    def head(self, tenant: int, stream: int) -> tuple[int, bytes]:
+        """Nothing is written."""
+        return 0, proof.START
+
+
+class _Counting(Work):
     """What a close counts on, out of the books so far: accounts by number and name, and running totals."""
 
     def __init__(self, books: Books, rerating: Rerating) -> None:
+        super().__init__(cast(Store, _NoStore()), 0, cast(Names, None), "", bytes)
         self._books, self._totals = books, rerating.totals
 
     def numbered(self, number: int) -> Account:
