@@ -17,10 +17,10 @@ from pathlib import Path
 from apportion.adapters.outside import KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.engine import Engine
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage
 from apportion.model.party import Provider, UnknownPayers
-from apportion.model.service import Part, Service
 from apportion.model.tariff import Tariff, Unit
 from apportion.model.usage import PartUse, PayerUse, Usage
 from apportion.ports import Writes

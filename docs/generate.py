@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from apportion.adapters.catalog_file import catalog_schema, load_catalog
 from apportion.faces.cli.program import app
@@ -57,10 +62,85 @@ def fee_flow_svg() -> str:
     return flow_svg(flow, name="fee-flow", title=title) + "\n"
 
 
+_HTTP = """# The API over HTTP
+
+`apportion serve` answers at these addresses; [Run a node](../how-to/run-a-node.md) shows how to start one. The same
+table makes the node's own document, `/openapi.json` (OpenAPI 3.1), the page to read and try it, `/docs`, and
+`apportion.Client`.
+
+**Keys.** Every operation needs `Authorization: Bearer apk_…`. An *operator* may do everything; an *auditor* sees
+everything; a *user* sees its own accounts and charges, without wholesale prices; a *provider* its own accounts and
+portions, and sends usage of the sources that are bound to its key. What a key may not see is answered as if it were
+not there.
+
+**Amounts** and quantities are decimal strings with their currency or unit beside them; instants are RFC 3339 in UTC.
+Fields that are not known are refused, and so are keys that stand twice.
+
+**Durable.** A success is answered once it is on disk, and never before. Answers of operations that move money hold
+the record that they made and nothing that can change later.
+
+**Idempotency-Key**: any text of up to 255 characters, honoured for ever, per key of access. The same request under
+the same key has one effect and gets the same answer, marked `Idempotency-Replayed: true`; another request under it is
+a conflict. A refusal changes nothing and is not remembered: the same request may be tried again. Usage is unique for
+ever by (source, id) besides.
+
+**Lists** hold `data` and `next`; `next` goes into `after` for the following page and is empty on the last. A page may
+be short.
+
+**Too much at once** is refused with 429 or 503 and `Retry-After`. What was accepted is done.
+
+**Problems** are `application/problem+json` (RFC 9457): `type`, `title`, `status`, `code`, `detail`, `field`, `fix`,
+`request_id`. Every answer carries `X-Request-Id`, which the log has too. These codes can come from every operation:
+
+"""
+
+
+def http_text() -> str:
+    """Every operation of a node: address, permission, input, answer, problems."""
+    from apportion.engine.operations import OPERATIONS
+    from apportion.faces.api.problems import DECLINED
+    from apportion.faces.client import Client
+
+    rows = [f"| `{code}` | {status} | {title} |" for code, (status, title) in DECLINED.items()]
+    text = _HTTP + "| code | status | |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    for operation in OPERATIONS:
+        roles = ", ".join(sorted(role.value for role in operation.roles))
+        text += f"\n## {operation.route}\n\n{operation.does} {operation.more}".rstrip() + "\n\n"
+        facts = [("for", roles)]
+        if hasattr(Client, operation.name):
+            facts.append(("`Client`", f"`{operation.name}`"))
+        if operation.once.value != "none":
+            facts.append(("`Idempotency-Key`", operation.once.value))
+        if operation.media != ("application/json",):
+            facts.append(("content", ", ".join(f"`{media}`" for media in operation.media)))
+        if operation.problems:
+            facts.append(("may refuse with", ", ".join(f"`{code.value}`" for code in operation.problems)))
+        text += "\n".join(f"- {name}: {value}" for name, value in facts) + "\n"
+        for title, record in (("query", operation.query), ("body", operation.takes), ("answer", operation.gives)):
+            text += _fields(title, record)
+    return text
+
+
+def _fields(title: str, record: Any) -> str:
+    """A record's fields as a line, with what its docstring says."""
+    if isinstance(record, types.UnionType):
+        return "".join(_fields(title, one) for one in typing.get_args(record))
+    named = typing.get_args(record)[0] if typing.get_origin(record) is list else record
+    if not (isinstance(named, type) and issubclass(named, msgspec.Struct)):
+        return ""
+    said = " ".join((named.__doc__ or "").split())
+    many = "a list of " if named is not record else ""
+    names = ", ".join(f"`{field.encode_name}`" for field in msgspec.structs.fields(named))
+    return f"- {title}: {many}`{named.__name__}`: {said.replace('``', '`')} " + (
+        f"Fields: {names}.\n" if names else "\n"
+    )
+
+
 #: Every generated page, relative to docs/, and the function that makes its text.
 PAGES: list[tuple[str, Callable[[], str]]] = [
     ("reference/catalog.schema.json", catalog_schema_text),
     ("reference/cli.md", command_line_text),
+    ("reference/http.md", http_text),
     ("images/fee-flow.svg", fee_flow_svg),
 ]
 

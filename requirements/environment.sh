@@ -91,8 +91,8 @@ case ${1:-} in
     run | dev) install "$1" ;;
     lock)
         find_uv || fail "The locks are made with uv, and uv is not to be had here."
-        resolve run
-        resolve dev --constraints requirements/run.lock --extra parquet --group test --group lint --group docs
+        resolve run --extra serve
+        resolve dev --constraints requirements/run.lock --extra parquet --extra serve --group test --group lint --group docs
         ;;
     *) fail "usage: environment.sh run | dev | lock" ;;
 esac

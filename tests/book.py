@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from apportion.engine.engine import Engine
 from apportion.errors import Refusal, RefusalCode, Refused
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage, RejectUsage
 from apportion.model.party import Payer, Provider, UnknownPayers
-from apportion.model.service import Part, Service
 from apportion.model.tariff import Deck, DeckRow, Flat, Graduated, Tariff, Tier, Unit
 from apportion.model.usage import PartUse, PayerUse, Usage
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from tests.book import fill, ride
 
 from apportion.adapters.outside import KeyFile, signature_holds
 from apportion.adapters.stores.sqlite import SqliteStore
@@ -17,6 +16,7 @@ from apportion.engine.work import encode
 from apportion.ledger import proof
 from apportion.model.journal import Checkpoint, End, Genesis
 from apportion.wiring import open_engine
+from tests.book import fill, ride
 
 SUFFIX = re.compile(rb',"n":(\d+),"hash":"([0-9a-f]{64})"\}$')
 

@@ -205,9 +205,7 @@ def async_stays_at_the_edge(modules: list[Module]) -> Iterator[str]:
         if module.room in {"faces", "adapters"}:
             continue
         lines = [node.lineno for node in module.nodes if isinstance(node, colours)]
-        lines += [
-            line for line, name in module.imports() if name.split(".")[0] in {"asyncio", "anyio", "trio"}
-        ]
+        lines += [line for line, name in module.imports() if name.split(".")[0] in {"asyncio", "anyio", "trio"}]
         if lines:
             yield f"{module.at(min(lines))}: async outside faces and adapters. Keep one colour."
 
@@ -342,8 +340,7 @@ def every_package_says_what_it_owns(modules: list[Module]) -> Iterator[str]:
             yield f"src/apportion/{package}/__init__.py:1: is missing. Add it, with what the package owns."
         elif not (re.search(r"\bOwns\b", docstrings[package]) and "Does not own" in docstrings[package]):
             yield (
-                f"src/apportion/{package}/__init__.py:1: the docstring lacks 'Owns …' "
-                f"or 'Does not own …'. Say both."
+                f"src/apportion/{package}/__init__.py:1: the docstring lacks 'Owns …' or 'Does not own …'. Say both."
             )
 
 
@@ -442,9 +439,7 @@ def test_import_linter_knows_the_same_floors() -> None:
     assert layers == list(FLOORS), "pyproject.toml and FLOORS differ; make them say the same"
     pure = {name.removeprefix("apportion.") for name in contracts["pure"]["source_modules"]}
     assert pure == PURE, "pyproject.toml and PURE differ; make them say the same"
-    assert set(contracts["pure"]["forbidden_modules"]) == IMPURE_IMPORTS, (
-        "the lists of forbidden imports differ"
-    )
+    assert set(contracts["pure"]["forbidden_modules"]) == IMPURE_IMPORTS, "the lists of forbidden imports differ"
 
 
 def test_everything_offered_is_explained() -> None:
@@ -453,9 +448,7 @@ def test_everything_offered_is_explained() -> None:
     for name in getattr(door, "__all__", ()):
         thing = getattr(door, name, None)
         if thing is None:
-            findings.append(
-                f"src/apportion/__init__.py:1: __all__ names {name}, which does not exist. Remove it."
-            )
+            findings.append(f"src/apportion/__init__.py:1: __all__ names {name}, which does not exist. Remove it.")
         elif inspect.isclass(thing) or inspect.isroutine(thing):
             text = (thing.__doc__ or "").strip()
             if not text or text.startswith(f"{name}("):  # a dataclass writes its signature there

@@ -39,6 +39,7 @@ if typing.TYPE_CHECKING:
         Refused,
         StoreUnavailable,
     )
+    from apportion.faces.client import Client
     from apportion.faces.reading import read_usage
     from apportion.model.catalog import Catalog
     from apportion.model.charge import Charge
@@ -56,6 +57,7 @@ __all__ = [
     "Catalog",
     "Charge",
     "ChargeUsage",
+    "Client",
     "Conflict",
     "Engine",
     "Exact",
@@ -111,6 +113,7 @@ _ROOMS = {
     "engine.verify": "Outside Verdict verify_export verify_store",
     "errors": "ApportionError Conflict Misconfigured NotFound ProviderFailed Refusal RefusalCode Refused"
     " StoreUnavailable",
+    "faces.client": "Client",
     "faces.reading": "read_usage",
     "model.catalog": "Catalog",
     "model.charge": "Charge",

@@ -10,17 +10,27 @@ from typing import Protocol
 
 import msgspec
 
-from apportion.model.hold import Hold
 from apportion.model.account import Account
+from apportion.model.hold import Hold
 
 Key = bytes
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """Where a key went: its ``state`` (a UsageClass value, or ``done``), 8 bytes that stand for the content, its row."""
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """Where a key went: its ``state`` (a UsageClass value, or ``done``), 8 bytes for the content, and its row."""
 
     state: str
     digest: bytes
+    n: int
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """What an idempotency key stands for: the request's ``fingerprint``, and the ``state``, ``id`` and row it made."""
+
+    key: Key
+    fingerprint: bytes
+    state: str
+    id: str
     n: int
 
 
@@ -62,10 +72,16 @@ class Writes(msgspec.Struct):
     closed: list[tuple[str, int, int]] = []
     documents: list[tuple[str, int, bytes]] = []
     facts: list[tuple[str, str]] = []
+    answered: list[Answered] = []
 
 
 class Store(Protocol):
-    """Where the books live. Reads are set-based; ``write`` is one durable transaction."""
+    """Where the books live. Reads are set-based; ``write`` is one durable transaction.
+
+    ``alone`` says that nobody else can write, so that what is read between ``stage`` and ``commit`` stays true.
+    """
+
+    alone: bool
 
     def tenant(self, name: str) -> int:
         """The number of a tenant, made on first mention."""
@@ -78,6 +94,9 @@ class Store(Protocol):
 
     def seen(self, tenant: int, keys: Sequence[Key]) -> dict[Key, Seen]:
         """Those of ``keys`` that are known."""
+
+    def answered(self, tenant: int, keys: Sequence[Key]) -> dict[Key, Answered]:
+        """Those idempotency keys that are known."""
 
     def accounts(self, tenant: int, ids: Sequence[int]) -> dict[int, Account]:
         """Accounts by number, as they stand."""
@@ -128,7 +147,10 @@ class Store(Protocol):
         """Begin a transaction and put the group into it; on an error nothing is left."""
 
     def commit(self) -> None:
-        """Make what was staged durable, whole or not at all, before returning; may run on another thread."""
+        """Make what was staged durable, whole or not at all, before returning; may run on another thread.
+
+        Set-based reads of other threads wait until it is done.
+        """
 
     def write(self, writes: Writes) -> None:
         """Stage and commit."""

@@ -2,40 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, StoreUnavailable
 
-
-class Settings(msgspec.Struct, frozen=True):
-    """How to open the books: the ``store`` file, the ``tenant``, and where the signing ``key`` lies.
-
-    ``key`` defaults to ``<store>.key``; heads go to ``<store>.heads``.
-    """
-
-    store: str = "apportion.db"
-    tenant: str = "main"
-    key: str = ""
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 def open_engine(store: str = "apportion.db", *, tenant: str = "main", writable: bool = True, key: str = "") -> Engine:
-    """Open the books in the file ``store`` (or ``:memory:``), making them when there are none.
+    """Open the books in ``store`` (a file, ``:memory:`` or ``postgresql://…``), making them when there are none.
 
     Raises:
         StoreUnavailable: the file is locked, missing (when not ``writable``), or no store.
         Misconfigured: the address is of a kind that this version does not open.
     """
+    books, signer, heads = _parts(store, writable, key)
+    return Engine(books, tenant, (SystemClock(), SystemRandom(), signer), heads.announce, writable=writable)
+
+
+def open_tenants(
+    store: str = "apportion.db", tenants: Sequence[str] = (), *, writable: bool = True, key: str = ""
+) -> dict[str, Engine]:
+    """The books of every tenant of a store, and of ``tenants``, over one connection; close the writers, then it.
+
+    Raises:
+        StoreUnavailable: as ``open_engine``.
+    """
+    books, signer, heads = _parts(store, writable, key)
+    outside = (SystemClock(), SystemRandom(), signer)
+    names = dict.fromkeys([*tenants, *books.tenants()])
+    return {name: Engine(books, name, outside, heads.announce, writable=writable) for name in names}
+
+
+def _parts(store: str, writable: bool, key: str) -> tuple[Any, KeyFile, HeadsFile]:
+    """A store with what stands beside it: the key that signs its heads, and the file that keeps them."""
+    if store.startswith(_POSTGRES):
+        return _postgres(store, writable, key)
     if "://" in store:
         raise Misconfigured(f"{store.partition('://')[0]}:// stores arrive with a later release. Name a file instead.")
     memory = store == ":memory:"
     if not memory and not writable and not Path(store).exists():
-        raise StoreUnavailable(f"There is no store at {store}. `apportion run CATALOG USAGE --store {store}` makes one.")
+        raise StoreUnavailable(
+            f"There is no store at {store}. `apportion run CATALOG USAGE --store {store}` makes one."
+        )
     books = SqliteStore(store, writable=writable)
     signer = KeyFile(None if memory or not writable else key or store + ".key")
-    heads = HeadsFile(None if memory else store + ".heads")
-    return Engine(books, tenant, (SystemClock(), SystemRandom(), signer), heads.announce, writable=writable)
+    return books, signer, HeadsFile(None if memory else store + ".heads")
+
+
+def _postgres(dsn: str, writable: bool, key: str) -> tuple[Any, KeyFile, HeadsFile]:
+    try:
+        from apportion.adapters.stores.postgres import PostgresStore
+    except ImportError as error:
+        raise Misconfigured("PostgreSQL needs one more package: pip install 'apportion[postgres]'") from error
+    books = PostgresStore(dsn, writable=writable)
+    signer = KeyFile((key or books.database + ".key") if writable else None)
+    return books, signer, HeadsFile(books.database + ".heads")
+
+
+def migrate(store: str) -> tuple[int, int]:
+    """Bring a PostgreSQL store to this program's schema; (schema before, schema now).
+
+    Raises:
+        StoreUnavailable: a node is still writing, or the store is newer than this program.
+        Misconfigured: the store is a file, which is brought up to date whenever it is opened.
+    """
+    if not store.startswith(_POSTGRES):
+        raise Misconfigured("Only a PostgreSQL store is migrated; a file needs nothing.")
+    from apportion.adapters.stores.postgres import migrate_store
+
+    return migrate_store(store)

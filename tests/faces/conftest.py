@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.faces.driving import QUICKSTART, Cli, Done
 
 from apportion.faces.cli import main
+from tests.faces.driving import QUICKSTART, Cli, Done
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.faces.driving import QUICKSTART, Cli
 
 CATALOG, USAGE = QUICKSTART / "catalog.toml", QUICKSTART / "usage.csv"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.faces.driving import Cli
 
 #: wholesale prices that can be told from anything else

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.faces.driving import QUICKSTART, Cli, process
 
 FARE = f"{QUICKSTART}/catalog.toml#fare"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faces.driving import Cli
 
 from apportion.errors import Refused
 from apportion.faces.demo import run_demo
 from apportion.faces.pages.flow import NARROW, PAYER, PROVIDER, SERVICE, WIDE, Flow, Node, condense, flow_svg, place
 from apportion.faces.telling import TELLINGS, DemoResult
+from tests.faces.driving import Cli
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.faces.driving import QUICKSTART, ROOT
 
 import apportion
+from tests.faces.driving import QUICKSTART, ROOT
 
 
 def test_ten_lines() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.book import catalog, usages
-from tests.forging import exported, make_book
 
 from apportion.adapters.outside import signature_holds
 from apportion.engine.export import export
 from apportion.engine.verify import Outside, verify_export, verify_store
 from apportion.wiring import open_engine
+from tests.book import catalog, usages
+from tests.forging import exported, make_book
 
 
 @functools.cache

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.party import Provider, UnknownPayers
-from apportion.model.service import Part, Service
 from apportion.model.tariff import Flat, Graduated, Tariff, Tier, Unit
 from apportion.model.usage import PayerUse, Usage
 from apportion.wiring import open_engine
@@ -90,9 +90,7 @@ def books(batches: list[list[Usage]], closes: int = 1) -> dict[tuple[str, str], 
 
 
 RECORDS = st.lists(
-    st.tuples(
-        st.sampled_from(["ann", "bob"]), st.decimals("0.001", "9.999", places=3).map(str), st.integers(0, 700)
-    ),
+    st.tuples(st.sampled_from(["ann", "bob"]), st.decimals("0.001", "9.999", places=3).map(str), st.integers(0, 700)),
     min_size=1,
     max_size=12,
 )
@@ -121,6 +119,13 @@ def test_a_month_is_billed_by_its_total_and_its_own_fees():
     payer, tax = end[("payer", "ann")], end[("tax", "vat@7.5")]
     assert tax == "0.827141667"  # 7.5 % of each rounded base, record by record
     assert payer == "-11.855697223"
+
+
+def test_what_was_given_back_earlier_than_it_was_used_does_not_stop_a_close():
+    """The refund bears an earlier time than the use; the month counts 6 kWh."""
+    end = books([[usage(1, "ann", "9", 5), usage(2, "ann", "-3", 1)]])
+    assert end[("provider", "wire")] == "1.200000000" and end[("provider", "sun")] == "0.420000000"
+    assert end == books([[usage(1, "ann", "9", 5)], [usage(2, "ann", "-3", 1)]])
 
 
 def test_the_cap_of_the_period_gives_back_what_exceeds_it():

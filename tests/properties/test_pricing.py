@@ -9,12 +9,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tariffs import read_tariff
 
 from apportion.model.tariff import Use
 from apportion.model.tariff_check import check
 from apportion.money import Asset, Exact, Money
 from apportion.stages.rate import Pricer, affordable, charge_amounts, compile_tariff, grantable
+from tests.tariffs import read_tariff
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CENTS = Asset("EUR", 2)

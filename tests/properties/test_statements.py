@@ -13,11 +13,11 @@ from apportion.adapters.outside import signature_holds
 from apportion.engine.billing import issue, listing
 from apportion.engine.engine import Engine
 from apportion.engine.verify import Outside, verify_store
+from apportion.model.agreement import Part, Service
 from apportion.model.calendar import Calendar
 from apportion.model.catalog import Catalog
 from apportion.model.journal import StatementLine
 from apportion.model.party import Provider, UnknownPayers
-from apportion.model.service import Part, Service
 from apportion.model.statement import Remittance, Statement
 from apportion.model.tariff import Flat, Tariff, Unit
 from apportion.model.usage import PayerUse, Usage

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apportion.adapters.usage import Rejected, read_usage
-from apportion.model.service import Part, Service
+from apportion.model.agreement import Part, Service
 from apportion.model.usage import PartUse, PayerUse, Usage
 
 pa = pytest.importorskip("pyarrow")

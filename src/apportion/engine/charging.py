@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
@@ -10,7 +11,7 @@ from apportion.engine.terms import Terms
 from apportion.engine.work import Work, encode
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.ledger import proof
-from apportion.ledger.booking import book
+from apportion.ledger.booking import book_line
 from apportion.ledger.chart import may_draw
 from apportion.model.account import Account
 from apportion.model.charge import Charge, Portion, Share, TaxLine
@@ -18,15 +19,19 @@ from apportion.model.command import Outcome
 from apportion.model.ids import key_id
 from apportion.model.journal import UsageLine
 from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
-from apportion.money import Exact, Money
-from apportion.money.exact import decimal_text
+from apportion.money import Money
+from apportion.money.exact import decimal_text, fraction_text
 from apportion.ports import Key, Person
 
-DONE = frozenset({UsageClass.CHARGED.value, UsageClass.ZERO_RATED.value})
+STATES = (UsageClass.ZERO_RATED, UsageClass.CHARGED)
+ZERO_RATED, CHARGED, PENDING = STATES[0].value, STATES[1].value, UsageClass.PENDING.value
+DONE = frozenset({CHARGED, ZERO_RATED})
 
 
 class UsageDecision:
     """A ChargeUsage on its way: prepared without the store, decided on the working set."""
+
+    __slots__ = ("digest", "key", "prepared", "refusal", "terms", "usage")
 
     def __init__(self, usage: Usage, terms: Terms) -> None:
         self.usage = usage
@@ -50,10 +55,7 @@ class UsageDecision:
 
     def charts(self) -> list[str]:
         """Chart keys of the accounts that will surely be touched."""
-        if self.prepared is None:
-            return []
-        terms = self.prepared.terms
-        return [*[part.key for part in self.prepared.route.parts], terms.platform_key]
+        return [] if self.prepared is None else self.prepared.route.charts
 
     def decide(self, work: Work) -> Outcome:
         """Book the record on the working set, or say why not; nothing changes unless it is booked whole."""
@@ -78,7 +80,10 @@ class UsageDecision:
         rated = prepared.rated
         if rated is None:
             rated = rate(prepared, lambda prefix: RunningTotals(work, first.id, prefix))
-        legs = Legs(work, prepared.terms, rated, payers, providers_of(work, prepared))
+        crew = work.crews.get(prepared.route)
+        if crew is None:
+            crew = work.crews[prepared.route] = providers_of(work, prepared)
+        legs = Legs(work, prepared.terms, rated, payers, crew)
         for account, atoms in legs.shares:
             short = may_draw(account, atoms)
             if short is not None:
@@ -116,7 +121,7 @@ class UsageDecision:
 
     def _refused(self, work: Work, key: Key, refusal: Refusal) -> Outcome:
         """Note a rejection once per record and content; the raw record stays with its sender."""
-        seen = work.seen.get(key)
+        seen = work.known(key)
         if seen is None or seen.digest != self.digest or seen.state != UsageClass.REJECTED.value:
             line = rejected_line(key, self.usage.source, self.usage.id, self.usage.service, self.digest, refusal)
             work.record(key, UsageClass.REJECTED.value, self.digest, line)
@@ -129,8 +134,15 @@ class UsageDecision:
             usage = self.usage
             line = encode(
                 UsageLine(
-                    key_id("usg", self.key), usage.source, usage.id, usage.service, instant(usage.start), "pending",
-                    self.digest.hex(), reason=refusal.code.value, field=refusal.field,
+                    key_id("usg", self.key),
+                    usage.source,
+                    usage.id,
+                    usage.service,
+                    instant(usage.start),
+                    "pending",
+                    self.digest.hex(),
+                    reason=refusal.code.value,
+                    field=refusal.field,
                 )
             )
             work.record(self.key, UsageClass.PENDING.value, self.digest, line)
@@ -141,38 +153,45 @@ class UsageDecision:
 class Booking:
     """The writing side of one charge: movements on the accounts, then usage, charge and entry as lines."""
 
+    __slots__ = (
+        "attributes", "decision", "hex", "legs", "macs", "payers", "prepared", "rated", "scale", "sponsored", "start",
+        "tax", "work",
+    )  # fmt: skip
+
     def __init__(self, decision: UsageDecision, work: Work, prepared: Prepared, legs: Legs) -> None:
         self.decision, self.work, self.prepared, self.legs, self.rated = decision, work, prepared, legs, legs.rated
         self.payers = legs.payers
-        self.asset = prepared.terms.asset
-        self.scale = self.asset.scale
+        self.scale = prepared.terms.asset.scale
+        self.hex = decision.key.hex()
         self.start = instant(decision.usage.start)
+        self.attributes = decision.usage.attributes
+        self.macs: dict[str, str] = {}
+        self.tax = self.sponsored = "0"
+        if prepared.terms.personal:
+            self._hide()
 
     def write(self) -> Outcome:
         """Book it."""
         work, decision, prepared, rated = self.work, self.decision, self.prepared, self.rated
-        key = decision.key
+        key, charge_id = decision.key, "chg_" + self.hex
         movements = self.legs.movements()
-        charge_id = key_id("chg", key)
-        lines = [self._usage(charge_id), encode(self._charge(charge_id))]
+        lines = [self._usage_line(), self._charge_line()]
         if movements:
             asset = (prepared.terms.asset_text, self.scale)
-            lines.append(encode(book(key_id("ent", key), charge_id, "charge", work.at, asset, movements)))
-            for account, _ in movements:
-                work.touch(account)
+            lines.append(book_line("ent_" + self.hex, charge_id, "charge", work.at, asset, movements))
+            work.touch_all(movements)
         if any(rated.split.kept) or rated.shares is not None:
             for account, residue in self.legs.residues():
                 work.keep(account, residue)
         if prepared.running:
             move_totals(work, prepared, rated, self.payers[0])
-        state = UsageClass.CHARGED if rated.total else UsageClass.ZERO_RATED
         if prepared.terms.personal:
             self._personal()
-        old = work.seen.get(key)
-        if old is not None and old.state == UsageClass.PENDING.value:
+        if key in work.seen and work.seen[key].state == PENDING:
             work.writes.pending.append((key, 0, None))
-        work.record(key, state.value, decision.digest, *lines)
-        return Outcome(state, charge_id, None, rated.total, self.legs.sponsored)
+        work.record(key, CHARGED if rated.total else ZERO_RATED, decision.digest, *lines)
+        below_cost = rated.split.sponsored if prepared.terms.service.guard else 0
+        return Outcome(STATES[bool(rated.total)], charge_id, None, rated.total, below_cost)
 
     def _personal(self) -> None:
         """Personal attributes go to rows of their own, under the first payer."""
@@ -181,103 +200,167 @@ class Booking:
             if value:
                 self.work.writes.people.append(Person(self.payers[0].party, name, value, self.decision.key))
 
-    def _usage(self, charge_id: str) -> bytes:
-        usage, prepared = self.decision.usage, self.prepared
-        attributes, macs = usage.attributes, {}
-        if prepared.terms.personal:
-            attributes = dict(attributes)
-            for name in prepared.terms.personal & attributes.keys():
-                salt = self.work.salts_of(self.payers[0].party)
-                macs[name] = proof.personal_mac(salt, attributes[name])
-                attributes[name] = prepared.needed(name)
-        payers = tuple(
-            [
-                PayerUse(account.public, p.weight, p.quantities, p.pays and p.payer not in prepared.terms.exempt)
-                for account, p in zip(self.payers, usage.payers, strict=True)
-            ]
-        )
-        parts = usage.parts or tuple([PartUse(part.part, part.provider) for part in prepared.route.parts])
-        return encode(
-            UsageLine(
-                "usg" + charge_id[3:], usage.source, usage.id, usage.service, self.start,
-                "charged" if self.rated.total else "zero-rated", self.decision.digest.hex(),
-                instant(usage.end) if usage.end is not None else "", usage.quantities, attributes, macs, parts, payers,
-                prepared.period,
-            )
-        )
+    def _hide(self) -> None:
+        """Cut personal attributes to what the price needs; a MAC stands for the rest."""
+        prepared = self.prepared
+        self.attributes = dict(self.attributes)
+        for name in prepared.terms.personal & self.attributes.keys():
+            salt = self.work.salts_of(self.payers[0].party)
+            self.macs[name] = proof.personal_mac(salt, self.attributes[name])
+            self.attributes[name] = prepared.needed(name)
 
-    def _charge(self, charge_id: str) -> Charge:
-        rated, prepared, scale, split = self.rated, self.prepared, self.scale, self.rated.split
-        service = prepared.terms.service
-        kept = prepared.running  # other lines are computed again from the usage and the catalog when asked for
-        portions = tuple(
-            [
-                Portion(
-                    part.part,
-                    part.provider,
-                    account.public,
-                    Exact(due.num, due.den * self.asset.unit).text(),
-                    decimal_text(atoms, scale),
-                    pricer.tariff.id if pricer is not None else "",
-                    priced.lines if kept and priced is not None else (),
-                )
-                for part, account, due, atoms, pricer, priced in zip(
-                    prepared.route.parts, self.legs.providers, split.dues, split.portions, prepared.pricers, rated.parts,
-                    strict=False,
-                )
-            ]
-        )
-        weights = prepared.weights
-        shares = tuple(
-            [
-                Share(account.public, decimal_text(atoms, scale), weights[i].text() if weights else "")
-                for i, (account, atoms) in enumerate(self.legs.indexed_shares())
-                if atoms is not None
-            ]
-        )
-        sponsor = self.legs.sponsor
-        return Charge(
-            charge_id,
-            "usg" + charge_id[3:],
-            service.id,
-            self.start,
-            self.asset.code,
-            prepared.retail.tariff.id,
-            self.decision.terms.version,
-            service.apportion,
-            rated.retail.exact.text(),
-            decimal_text(rated.net, scale),
-            decimal_text(rated.total, scale),
-            decimal_text(split.platform, scale),
-            self.legs.platform.public,
-            decimal_text(rated.total - rated.net, scale) if rated.taxes else "0",
-            decimal_text(sponsor[1], scale) if sponsor else "0",
-            sponsor[0].public if sponsor else "",
-            service.allocate if len(self.payers) > 1 else "",
-            rated.retail.lines if kept else (),
-            portions,
-            shares,
-            tuple(
+    # Each line stands here twice: its texts, with the shape of everything else, and the record that these texts make.
+
+    def _usage_line(self) -> bytes:
+        usage, prepared, attributes, macs = self.decision.usage, self.prepared, self.attributes, self.macs
+        pays: list[bool] = []
+        if self.rated.shares is not None:  # otherwise there is one payer, who pays
+            exempt = prepared.terms.exempt
+            pays = [payer.pays and payer.payer not in exempt for payer in usage.payers]
+        state = CHARGED if self.rated.total else ZERO_RATED
+        texts = [self.hex, usage.source, usage.id, self.start, state, self.decision.digest.hex()]
+        free: Sequence[int] = (1, 2)
+        if usage.end is not None:
+            texts.append(instant(usage.end))
+        texts += usage.quantities.values()
+        if attributes:
+            free = (1, 2, *range(len(texts), len(texts) + len(attributes)))
+            texts += (*attributes.values(), *macs.values())
+        texts += [account.public for account in self.payers]
+        if prepared.period:
+            texts.append(prepared.period)
+        if prepared.detailed:
+            return encode(self._usage_record(texts))
+        shape = (*usage.quantities, usage.end is None, *attributes, prepared.period == "", *macs, *pays)
+        return prepared.deal.usage_forms.line(shape, self._usage_record, texts, free)
+
+    def _usage_record(self, texts: Sequence[str]) -> UsageLine:
+        usage, prepared = self.decision.usage, self.prepared
+        text = iter(texts).__next__
+        return UsageLine(
+            key="usg_" + text(),
+            source=text(),
+            id=text(),
+            start=text(),
+            state=text(),
+            digest=text(),
+            end=text() if usage.end is not None else "",
+            quantities={measure: text() for measure in usage.quantities},
+            attributes={name: text() for name in self.attributes},
+            macs={name: text() for name in self.macs},
+            payers=tuple(
                 [
-                    TaxLine(name, rate_, decimal_text(base, scale), decimal_text(tax, scale))
-                    for name, rate_, base, tax in rated.taxes
+                    PayerUse(text(), p.weight, p.quantities, p.pays and p.payer not in prepared.terms.exempt)
+                    for p in usage.payers
                 ]
             ),
+            period=text() if prepared.period else "",
+            service=usage.service,
+            parts=usage.parts or tuple([PartUse(part.part, part.provider) for part in prepared.route.parts]),
+        )
+
+    def _charge_line(self) -> bytes:
+        rated, scale, split, legs = self.rated, self.scale, self.rated.split, self.legs
+        exact, den = rated.retail.exact, split.den * self.prepared.terms.asset.unit
+        net = decimal_text(rated.net, scale)
+        total = decimal_text(rated.total, scale) if rated.taxes else net
+        texts = [
+            self.hex, self.hex, self.start, fraction_text(exact.num, exact.den), net, total,
+            decimal_text(split.platform, scale), legs.platform.public,
+        ]  # fmt: skip
+        for account, due, atoms in zip(legs.providers, split.nums, split.portions, strict=False):
+            texts += (account.public, fraction_text(due, den), decimal_text(atoms, scale))
+        shape: tuple[object, ...] = ()
+        if rated.shares is None and legs.sponsor is None and not rated.taxes:
+            texts += (self.payers[0].public, net)
+        else:
+            shape = self._more(texts)
+        if self.prepared.running:  # its price lines have texts of their own
+            return encode(self._charge_record(texts))
+        return self.prepared.deal.charge_forms.line(shape, self._charge_record, texts)
+
+    def _more(self, texts: list[str]) -> tuple[object, ...]:
+        """The rest of a charge's texts, when there are several payers, a tax or a sponsor; its shape."""
+        rated, scale, legs, weights = self.rated, self.scale, self.legs, self.prepared.weights
+        shares = legs.indexed_shares()
+        for i, (account, share) in enumerate(shares):
+            if share is not None:
+                texts += (account.public, decimal_text(share, scale), *([weights[i].text()] if weights else ()))
+        if rated.taxes:
+            self.tax = decimal_text(rated.total - rated.net, scale)
+        if legs.sponsor is not None:
+            self.sponsored = decimal_text(legs.sponsor[1], scale)
+            texts.append(legs.sponsor[0].public)
+        texts += [text for text in (self.tax, self.sponsored) if text != "0"]
+        for _, _, base, tax in rated.taxes:
+            texts += (decimal_text(base, scale), decimal_text(tax, scale))
+        return (
+            legs.sponsor is None, self.tax == "0", self.sponsored == "0", tuple([tax[:2] for tax in rated.taxes]),
+            *[share is None for _, share in shares],
+        )  # fmt: skip
+
+    def _charge_record(self, texts: Sequence[str]) -> Charge:
+        rated, prepared, legs = self.rated, self.prepared, self.legs
+        service, deal = prepared.terms.service, prepared.deal
+        kept = prepared.running  # other lines are computed again from the usage and the catalog when asked for
+        pieces = rated.parts if kept else [None] * len(deal.tariffs)
+        parts = zip(prepared.route.parts, deal.tariffs, pieces, strict=True)
+        text = iter(texts).__next__
+        return Charge(
+            id="chg_" + text(),
+            usage="usg_" + text(),
+            at=text(),
+            exact=text(),
+            amount=text(),
+            total=text(),
+            platform=text(),
+            platform_account=text(),
+            portions=tuple(
+                [
+                    Portion(part.part, part.provider, text(), text(), text(), tariff, priced.lines if priced else ())
+                    for part, tariff, priced in parts
+                ]
+            ),
+            shares=tuple(
+                [
+                    Share(text(), text(), text() if prepared.weights else "")
+                    for _, share in legs.indexed_shares()
+                    if share is not None
+                ]
+            ),
+            sponsor=text() if legs.sponsor is not None else "",
+            tax=text() if self.tax != "0" else "0",  # at its default, a field is left out of the line
+            sponsored=text() if self.sponsored != "0" else "0",
+            taxes=tuple([TaxLine(name, rate_, text(), text()) for name, rate_, _, _ in rated.taxes]),
+            lines=rated.retail.lines if kept else (),
+            service=service.id,
+            currency=prepared.terms.asset.code,
+            tariff=deal.retail.tariff.id,
+            catalog=self.decision.terms.version,
+            rule=service.apportion,
+            allocation=service.allocate if len(self.payers) > 1 else "",
         )
 
 
 def rejected_line(key: Key, source: str, record: str, service: str, digest: bytes, refusal: Refusal) -> bytes:
-    """A rejection as a line of the books: code and field, never the values, which may be personal."""
+    """A rejection as a line of the books: code and field, never the values or names, which may be personal."""
+    field = "payers" if refusal.field.startswith("payer.") else refusal.field
     return encode(
         UsageLine(
-            key_id("usg", key), source, record, service, "", UsageClass.REJECTED.value, digest.hex(),
-            reason=refusal.code.value, field=refusal.field if len(refusal.field) < 40 else "",
+            key_id("usg", key),
+            source,
+            record,
+            service,
+            "",
+            UsageClass.REJECTED.value,
+            digest.hex(),
+            reason=refusal.code.value,
+            field=field if len(field) < 40 else "",
         )
     )
 
 
 def instant(when: datetime) -> str:
     """An aware UTC datetime as RFC 3339 with Z."""
-    return when.isoformat().replace("+00:00", "Z")
-
-
+    text = when.isoformat()
+    return text[:-6] + "Z" if text.endswith("+00:00") else text

@@ -25,13 +25,20 @@ from apportion.ledger import proof
 from apportion.ledger.booking import book, merge
 from apportion.model.account import Account
 from apportion.model.ids import key_id, read_number
-from apportion.model.journal import CloseLine
+from apportion.model.journal import CloseLine, UsageLine
 from apportion.model.usage import PartUse, PayerUse, Usage
 from apportion.money import GRID, level
 from apportion.money.exact import decimal_text
 from apportion.ports import Store
 
-Order = tuple[str, str, str, int]
+Order = tuple[bool, str, str, str]
+
+
+def closing_order(usage: UsageLine) -> Order:
+    """The place of a record in its period: by time, source and id; what gives back comes after what was used."""
+    quantities = [usage.quantities, *(part.quantities for part in usage.parts)]
+    gives_back = any(text.startswith("-") for piece in quantities for text in piece.values())
+    return gives_back, usage.start, usage.source, usage.id
 
 
 class Closed(msgspec.Struct):
@@ -63,12 +70,12 @@ class Closing:
         self._true_up()
         return self.result
 
-    def _open_records(self, period: str) -> dict[tuple[str, str], list[Order]]:
-        """Records that count in a period, by (period, payer's account), as (start, source, id, row)."""
+    def _open_records(self, period: str) -> dict[tuple[str, str], list[tuple[Order, int]]]:
+        """Records that count in a period, by (period, payer's account), with the row of each."""
         mark = b'"period":"' + period.encode()
         tenant = self._committer.tenant
         closed = self._store.closed_periods(tenant)
-        found: dict[tuple[str, str], list[Order]] = {}
+        found: dict[tuple[str, str], list[tuple[Order, int]]] = {}
         for n, body, _ in self._store.journal(tenant, 0, 0, self._store.head(tenant, 0)[0]):
             if mark not in body or b'"type":"charge"' not in body:
                 continue
@@ -76,15 +83,14 @@ class Closing:
             if usage.period and (not period or usage.period == period):
                 payer = usage.payers[0].payer
                 if (usage.period, read_number(payer)) not in closed:
-                    order = (usage.start, usage.source, usage.id, n)
-                    found.setdefault((usage.period, payer), []).append(order)
+                    found.setdefault((usage.period, payer), []).append((closing_order(usage), n))
         return found
 
-    def _records(self, order: Sequence[Order]) -> Iterator[Record]:
-        for *_, n in order:
+    def _records(self, order: Sequence[tuple[Order, int]]) -> Iterator[Record]:
+        for _, n in order:
             yield record_of(n, self._store.row(self._committer.tenant, 0, n))
 
-    def _close_payer(self, period: str, payer: str, order: Sequence[Order]) -> None:
+    def _close_payer(self, period: str, payer: str, order: Sequence[tuple[Order, int]]) -> None:
         work = self._committer.work()
         account = work.numbered(read_number(payer))
         pairs = ((record, self._prepared(record)) for record in self._records(order))
@@ -123,7 +129,12 @@ class Closing:
             lines.append(
                 encode(
                     book(
-                        key_id("ent", key), charge.id, "adjustment", work.at, (str(asset), asset.scale), movements,
+                        key_id("ent", key),
+                        charge.id,
+                        "adjustment",
+                        work.at,
+                        (str(asset), asset.scale),
+                        movements,
                         forced=True,
                     )
                 )
@@ -148,7 +159,12 @@ class Closing:
                 continue
             key = proof.record_key("true-up", f"{asset} {work.head[0]}")
             entry = book(
-                key_id("ent", key), key_id("tru", key), "true-up", work.at, (str(asset), asset.scale), movements,
+                key_id("ent", key),
+                key_id("tru", key),
+                "true-up",
+                work.at,
+                (str(asset), asset.scale),
+                movements,
                 forced=True,
             )
             for account, moved in movements:
@@ -221,5 +237,3 @@ def usage_of(record: Record) -> Usage:
         line.quantities,
         line.attributes,
     )
-
-

@@ -2,7 +2,9 @@
 
 A group of commands goes through *prepare* (catalog only), *prefetch* (one set-based read), *decide* (a pure fold:
 each decision sees those before it, so check and effect can not be torn apart) and *commit* (one transaction, one
-flush). Only then is anybody answered. COMMIT runs on a thread of its own, so the next group is prepared meanwhile.
+flush). Only then is anybody answered. COMMIT runs on a thread of its own; meanwhile the next group is prepared. Where
+nobody else can write, that one is even read just before COMMIT, in the same transaction, and decided meanwhile: it sees
+what COMMIT has yet to keep, and if that fails neither is written nor answered.
 """
 
 from __future__ import annotations
@@ -12,14 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
+import tzdata
+
 from apportion.engine.charging import UsageDecision, rejected_line
+from apportion.engine.once import Once, OnceDecision
 from apportion.engine.terms import Terms
 from apportion.engine.value import ValueDecision
 from apportion.engine.work import Names, Work, encode
+from apportion.errors import StoreUnavailable
 from apportion.ledger import proof
 from apportion.model.command import ChargeUsage, Outcome, RejectUsage
 from apportion.model.ids import key_id
-from apportion.model.journal import Checkpoint, Genesis
+from apportion.model.journal import Checkpoint, Genesis, ZonesLine
 from apportion.model.usage import UsageClass
 from apportion.ports import Clock, Key, Random, Signer, Store
 
@@ -51,7 +57,11 @@ class RejectDecision:
         return Outcome(UsageClass.REJECTED, key_id("usg", self.key), command.refusal)
 
 
-Decision = UsageDecision | ValueDecision | RejectDecision
+Decision = UsageDecision | ValueDecision | RejectDecision | OnceDecision
+Decided = tuple[Work, list[Outcome]]
+#: whether there is anything to keep, the outcomes, and the checkpoint to announce
+Staged = tuple[bool, list[Outcome], str]
+Flight = tuple[Future[None], list[Outcome], str]
 
 
 @contextmanager
@@ -96,51 +106,99 @@ class Committer:
         self._last_checkpoint = store.fact(self.tenant, "checkpoint") or ""
         self._checkpointed = self._clock.now()
         self._since = self._unsigned()
+        self._failed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     # the loop
 
     def commit(self, commands: Sequence[object]) -> list[Outcome]:
         """Decide and make durable one group, then answer each command in order."""
-        return next(iter(self.stream([commands])), [])
+        with _no_collection():
+            decisions = [self.prepare(command) for command in commands]
+            with self._unless_failed():
+                work = self._prefetch(decisions)
+                decided = work, [decision.decide(work) for decision in decisions]
+            anything, outcomes, announced = self._stage(decided)
+        with self._unless_failed():  # nothing else is on its way: another thread would only cost the handing over
+            if anything:
+                self._store.commit()
+        if announced:
+            self._announce(announced)
+        return outcomes
 
     def stream(self, groups: Iterable[Sequence[object]]) -> Iterator[list[Outcome]]:
-        """Commit group after group; the outcomes of a group are yielded once it is durable."""
-        flying: tuple[Future[None], list[Outcome], str] | None = None
-        for commands in groups:
-            with _no_collection():
-                decisions = [self.prepare(command) for command in commands]
+        """Commit group after group; the outcomes of a group are yielded once it is durable.
+
+        Up to three groups are on their way, and nothing else may write meanwhile. Who stops listening, or fails to say
+        the next group, loses no more than the answers: what was decided is written.
+        """
+        flying: Flight | None = None
+        decided: Decided | None = None
+        try:
+            for commands in groups:
+                with _no_collection():
+                    decisions = [self.prepare(command) for command in commands]
+                if flying is not None:
+                    outcomes, flying = self._landed(flying), None
+                    yield outcomes
+                with self._unless_failed(), _no_collection():
+                    staged = self._stage(decided) if decided is not None else None
+                    work, decided = self._prefetch(decisions), None
+                    flying = self._take_off(staged) if staged is not None else None
+                    decided = work, [decision.decide(work) for decision in decisions]
+                    if not self._store.alone:
+                        flying, decided = self._take_off(self._stage(decided)), None
             if flying is not None:
-                yield self._landed(flying)
-            with _no_collection():
-                work = self._prefetch(decisions)
-                outcomes = [decision.decide(work) for decision in decisions]
-                flying = self._take_off(work, outcomes)
-        if flying is not None:
-            yield self._landed(flying)
+                outcomes, flying = self._landed(flying), None
+                yield outcomes
+            if decided is not None:
+                flying, decided = self._take_off(self._stage(decided)), None
+                outcomes, flying = self._landed(flying), None
+                yield outcomes
+        finally:
+            if flying is not None:
+                self._landed(flying)
+            if decided is not None and not self._failed:
+                self._landed(self._take_off(self._stage(decided)))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a write broke, so that this writer writes no more."""
+        return self._failed
 
     def prepare(self, command: object) -> Decision:
         """The half of a decision that needs the catalog alone."""
         if isinstance(command, RejectUsage):
             return RejectDecision(command)
+        if isinstance(command, Once):
+            return OnceDecision(command, self.prepare(command.command))
         assert self.terms is not None, "apply a catalog first"
         if isinstance(command, ChargeUsage):
             return UsageDecision(command.usage, self.terms)
         return ValueDecision(command, self.terms)  # type: ignore[arg-type]
 
     def work(self) -> Work:
-        """An empty working set on the present head, for bookings that are no group of commands (close, catalog)."""
+        """An empty working set on the present head, for bookings that are no group of commands (close, catalog).
+
+        Raises:
+            StoreUnavailable: an earlier write failed, so that what is remembered here may not be what is stored.
+        """
+        if self._failed:
+            raise StoreUnavailable("an earlier write failed. Open the store again; what was answered is in it.")
         work = Work(self._store, self.tenant, self.names, self._clock.now(), self._random.salt)
         if self._closed is None:
             self._closed = self._store.closed_periods(self.tenant)
         work.closed = self._closed
         if work.head[0] == 0:
-            work.append(encode(Genesis(self._tenant_name, FORMAT, self._signer.public())))
+            zones = tzdata.IANA_VERSION
+            genesis = Genesis(self._tenant_name, FORMAT, self._signer.public())
+            work.append(encode(genesis), encode(ZonesLine(zones, work.at)))
+            work.writes.facts.append(("zones", zones))
         return work
 
     def land(self, work: Work) -> None:
         """Make a working set durable now."""
-        self._landed(self._take_off(work, []))
+        self._landed(self._take_off(self._stage((work, []))))
 
     def note_closed(self, period: str, account: int) -> None:
         """Usage of a closed period waits from now on."""
@@ -151,41 +209,90 @@ class Committer:
         """One set-based read of every key, person, account and residue that the group is known to touch."""
         self.names.trim()
         work, names, tenant, store = self.work(), self.names, self.tenant, self._store
-        work.seen = store.seen(tenant, [key for decision in decisions for key in decision.keys()])
-        people = {name for decision in decisions for name in decision.people()}
-        unknown = sorted(people - names.people.keys())
-        if unknown:
-            names.people.update(store.handles(tenant, unknown))
-        charts = {key for decision in decisions for key in decision.charts()}
-        assets = [asset for _, asset in names.assets.values()]
-        charts.update(f"payer:{names.people[name]}:{asset}" for name in people & names.people.keys() for asset in assets)
-        absent = sorted(charts - names.accounts.keys())
+        keys: list[Key] = []
+        people: set[str] = set()
+        sharing: set[str] = set()  # those whose shares are rounded, so that they keep residues
+        charts: set[str] = set()
+        for decision in decisions:
+            keys += decision.keys()
+            charts.update(decision.charts())
+            named = decision.people()
+            people.update(named)
+            if len(named) > 1:
+                sharing.update(named)
+        work.seen = store.seen(tenant, keys)
+        once = [key for d in decisions if isinstance(d, OnceDecision) for key in {d.once.first, d.once.key}]
+        if once:
+            work.answered = store.answered(tenant, once)
+        payers = self._payers(people)
+        absent = sorted([key for key in charts if key not in names.accounts])
         if absent:
             names.accounts.update(store.account_keys(tenant, absent))
-        numbers = sorted(names.accounts[key] for key in charts & names.accounts.keys())
-        work.accounts = store.accounts(tenant, numbers)
-        work.residues = dict.fromkeys(numbers, 0) | store.residues(tenant, numbers)
+        numbers = [names.accounts[key] for key in charts if key in names.accounts]
+        work.accounts = store.accounts(tenant, sorted({*numbers, *payers}))
+        if sharing:
+            numbers += self._payers(sharing)
+        work.residues = dict.fromkeys(numbers, 0) | store.residues(tenant, sorted(numbers))
         return work
 
-    def _take_off(self, work: Work, outcomes: list[Outcome]) -> tuple[Future[None], list[Outcome], str]:
-        announced = ""
-        rows = len(work.writes.journal)
-        if rows:
-            self._since += rows
-            if self._clock.now()[:19] != self._checkpointed[:19]:
-                announced = self._checkpoint(work)
-        writes = work.finish()
-        if not (writes.journal or writes.accounts or writes.facts):
-            return _landed_already(), outcomes, announced
-        self._store.stage(writes)
-        return self._thread.submit(self._store.commit), outcomes, announced
+    def _payers(self, people: set[str]) -> list[int]:
+        """Numbers of the accounts, in any currency, of people by name; those that are not known yet are looked up."""
+        names, tenant, store = self.names, self.tenant, self._store
+        unknown = sorted([name for name in people if name not in names.people])
+        if unknown:
+            names.people.update(store.handles(tenant, unknown))
+        numbers, wanted = [], {}
+        parties = [names.people[name] for name in people if name in names.people]
+        for _, asset in names.assets.values():
+            for party in parties:
+                number = names.payers.get((party, asset.code))
+                if number is not None:
+                    numbers.append(number)
+                else:
+                    wanted[f"payer:{party}:{asset}"] = (party, asset.code)
+        if wanted:
+            found = store.account_keys(tenant, sorted(wanted))
+            names.payers.update((wanted[key], number) for key, number in found.items())
+            numbers += found.values()
+        return numbers
 
-    def _landed(self, flying: tuple[Future[None], list[Outcome], str]) -> list[Outcome]:
+    def _stage(self, decided: Decided) -> Staged:
+        """Put a decided group into a transaction of its own."""
+        work, outcomes = decided
+        announced = ""
+        with self._unless_failed():
+            rows = len(work.writes.journal)
+            if rows:
+                self._since += rows
+                if self._clock.now()[:19] != self._checkpointed[:19]:
+                    announced = self._checkpoint(work)
+            writes = work.finish()
+            anything = bool(writes.journal or writes.accounts or writes.facts or writes.answered)
+            if anything:
+                self._store.stage(writes)
+        return anything, outcomes, announced
+
+    def _take_off(self, staged: Staged) -> Flight:
+        """Let the other thread make it durable."""
+        anything, outcomes, announced = staged
+        return self._thread.submit(self._store.commit) if anything else _landed_already(), outcomes, announced
+
+    def _landed(self, flying: Flight) -> list[Outcome]:
         future, outcomes, announced = flying
-        future.result()
+        with self._unless_failed():
+            future.result()
         if announced:
             self._announce(announced)
         return outcomes
+
+    @contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Stop the writer for good when something breaks between reading the store and having written it."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
 
     # checkpoints
 
@@ -194,7 +301,7 @@ class Committer:
         n, head = work.head
         at, previous = self._clock.now(), self._last_checkpoint
         message = proof.checkpoint_message(self._tenant_name, 0, n, head.hex(), at, previous)
-        line = encode(Checkpoint(0, n, head.hex(), at, previous, self._signer.sign(message)))
+        line = encode(Checkpoint(0, n, head.hex(), at, previous, self._signer.sign(message), self._tenant_name))
         work.append(line)
         self._last_checkpoint = proof.blake3(line).hexdigest(16)
         work.writes.facts.append(("checkpoint", self._last_checkpoint))
@@ -215,6 +322,7 @@ class Committer:
             self._announce(announced)
 
     def close(self) -> None:
-        """Seal and stop the writer."""
-        self.seal()
+        """Seal and stop the writer; what a failed one wrote last stays unsigned until the next writer's checkpoint."""
+        if not self._failed:
+            self.seal()
         self._thread.shutdown()

@@ -227,6 +227,11 @@ def _paid(subject: Subject, names: Mapping[str, str]) -> Section:
         )
         for share in charge.shares
     ]
+    facts += [
+        Fact(subject.owner(use.payer), "nothing", "takes part and does not pay" + ", the others bear it" * bool(facts))
+        for use in subject.record.usage.payers
+        if not use.pays
+    ]
     if charge.sponsored != "0":
         note = "carries what nobody pays" if not charge.shares else "carries what the fee falls short of the cost"
         facts.append(Fact(f"sponsor {subject.owner(charge.sponsor)}", subject.money(charge.sponsored), note))

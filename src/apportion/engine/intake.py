@@ -51,7 +51,7 @@ class RunSummary(msgspec.Struct):
         self.received += 1
         name = outcome.state.value.replace("-", "_")
         setattr(self, name, getattr(self, name) + 1)
-        if outcome.sponsored > 0:
+        if outcome.below_cost > 0:
             self.alerts += 1
         if outcome.refusal is not None and len(self.declined) < EXAMPLES:
             source, record = _named(command)
@@ -88,7 +88,7 @@ def take_in(
 
 
 class _tee:  # noqa: N801
-    """Groups on their way, remembered until their outcomes come back (at most two are in flight)."""
+    """Groups on their way, remembered until their outcomes come back (a few are in flight)."""
 
     def __init__(self, groups: Iterator[Sequence[ChargeUsage | RejectUsage]]) -> None:
         self._groups = groups
@@ -125,7 +125,12 @@ def _note(committer: Committer, summary: RunSummary) -> None:
     work = committer.work()
     key = proof.record_key("import", f"{work.at} {work.head[0]}")
     counts = (
-        summary.received, summary.charged, summary.zero_rated, summary.duplicate, summary.rejected, summary.pending
+        summary.received,
+        summary.charged,
+        summary.zero_rated,
+        summary.duplicate,
+        summary.rejected,
+        summary.pending,
     )
     work.append(encode(ImportLine(key_id("imp", key), work.at, "", *counts)))
     committer.land(work)

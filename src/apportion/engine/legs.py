@@ -16,6 +16,8 @@ from apportion.stages.rate import Priced, Pricer
 class Legs:
     """Who pays (``shares``) and who earns a rated record; ``sponsor`` is the account that adds what nobody pays."""
 
+    __slots__ = ("payers", "platform", "providers", "rated", "shares", "sponsor", "taxes")
+
     def __init__(
         self, work: Work, terms: ServiceTerms, rated: Rated, payers: list[Account], providers: list[Account]
     ) -> None:
@@ -78,10 +80,10 @@ class RunningTotals(Mapping[str, Exact]):
     def __getitem__(self, key: str) -> Exact:
         return self._work.total(self._payer, self._prefix + key)
 
-    def get(self, key: str, default: object = None) -> Exact:  # type: ignore[override]
+    def get(self, key: str, default: object = None) -> Exact:
         return self._work.total(self._payer, self._prefix + key)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self):
         raise TypeError("running totals are asked for by name")
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What closing a period adds up for one payer and service: differences of re-rating, and fees that only a period has."""
+"""What closing a period adds up for one payer and service: what re-rating changed, and fees only a period has."""
 
 from __future__ import annotations
 
@@ -185,8 +185,15 @@ class Difference:
             "",
             (rerated, *self.lines) if self.rerated or not self.lines else tuple(self.lines),
             tuple(
-                Portion(part, provider, self.routes[(part, provider)][2].public, "", text(atoms), "",
-                        tuple(self.portion_lines.get((part, provider), ())))
+                Portion(
+                    part,
+                    provider,
+                    self.routes[(part, provider)][2].public,
+                    "",
+                    text(atoms),
+                    "",
+                    tuple(self.portion_lines.get((part, provider), ())),
+                )
                 for (part, provider), atoms in sorted(self.portions.items())
             ),
             tuple(Share(account, text(atoms)) for account, atoms in sorted(self.shares.items()) if atoms),
@@ -256,4 +263,3 @@ def _weight(prepared: Prepared, rated: Rated, place: int) -> Exact:
 def _atoms(text: str, scale: int) -> int:
     whole, _, part = text.partition(".")
     return int(whole + part.ljust(scale, "0"))
-

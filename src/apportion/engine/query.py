@@ -140,7 +140,7 @@ class Books:
         """All accounts, or those of one role, as they stand."""
         owners = self.owners()
         return [
-            self._view(account, owners)
+            self.view(account, owners[account.public])
             for _, account in self._store.all_accounts(self._tenant)
             if role is None or account.role is role
         ]
@@ -155,7 +155,8 @@ class Books:
             for key, account in self._store.all_accounts(self._tenant)
         }
 
-    def _view(self, account: Account, owners: dict[str, str]) -> AccountView:
+    def view(self, account: Account, owner: str) -> AccountView:
+        """An account as a person reads it."""
         asset = self.assets[account.asset]
 
         def text(atoms: int) -> str:
@@ -164,7 +165,7 @@ class Books:
         return AccountView(
             account.public,
             account.role.value,
-            owners[account.public],
+            owner,
             asset.code,
             text(account.posted),
             text(account.held),

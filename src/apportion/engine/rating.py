@@ -6,25 +6,36 @@ totals wait for the working set; both ways end in ``rate``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from apportion.engine.terms import PartRoute, Route, ServiceTerms, Terms
+from apportion.engine.terms import Deal, PartRoute, Route, ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
 from apportion.model.calendar import period_of
 from apportion.model.tariff import Use
 from apportion.model.usage import PayerUse, Usage
 from apportion.money import Exact
-from apportion.stages.rate import Allocated, Apportioned, Priced, Pricer, allocate_fee, by_weight, by_wholesale
-from apportion.stages.rate import charge_amounts
+from apportion.stages.rate import (
+    Allocated,
+    Apportioned,
+    Priced,
+    Pricer,
+    allocate_fee,
+    by_weight,
+    by_wholesale,
+    charge_amounts,
+)
 
 ONE = Exact(1)
 Totals = Callable[[str], Mapping[str, Exact]]  # by the prefix of a provider's part; retail has none
 
 
-class Rated(msgspec.Struct):
-    """What a record costs: ``net`` and ``total`` atoms, ``taxes`` (name, rate, base, tax atoms), and the split."""
+class Rated(msgspec.Struct, gc=False):
+    """What a record costs: ``net`` and ``total`` atoms, ``taxes`` (name, rate, base, tax atoms), and the split.
+
+    What went the short way has no price lines, and no ``parts``: the books keep none of it.
+    """
 
     net: int
     total: int
@@ -35,21 +46,38 @@ class Rated(msgspec.Struct):
     shares: Allocated | None
 
 
-class Prepared(msgspec.Struct):
-    """A record resolved against a catalog; ``rated`` is there already when no running total takes part."""
+class Prepared(msgspec.Struct, gc=False):
+    """A record resolved against a catalog; ``rated`` is there already when no running total takes part.
+
+    ``detailed`` records say of some part or payer more than its name.
+    """
 
     usage: Usage
     terms: ServiceTerms
     route: Route
-    retail: Pricer
+    deal: Deal
     use: Use
     part_uses: list[Use]
-    pricers: list[Pricer | None]
-    payers: list[PayerUse]
+    payers: Sequence[PayerUse]
     weights: list[Exact]
     period: str
-    running: bool
+    detailed: bool
     rated: Rated | None = None
+
+    @property
+    def retail(self) -> Pricer:
+        """The retail tariff in force."""
+        return self.deal.retail
+
+    @property
+    def pricers(self) -> Sequence[Pricer | None]:
+        """The wholesale tariffs in force, part by part."""
+        return self.deal.pricers
+
+    @property
+    def running(self) -> bool:
+        """Whether any tariff of the record keeps totals of a period."""
+        return self.deal.running
 
     def needed(self, name: str) -> str:
         """As much of a personal attribute as the prices need: its longest matching deck key (a prefix, or a value)."""
@@ -67,15 +95,13 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def quantity(text: str, field: str) -> Exact:
-    """A quantity as an exact number; the common case, whole digits, costs one call."""
-    if text.isdecimal() and text.isascii() and len(text) <= 40:
-        return Exact(int(text))
+    """A quantity as an exact number."""
     return Exact.parse(text, field=field, exponent=False)
 
 
 def _quantities(given: Mapping[str, str], terms: ServiceTerms, field: str = "") -> dict[str, Exact]:
     known = terms.measures
-    for measure in given:
+    for measure in () if known.issuperset(given) else given:
         if measure not in known:
             raise refuse(
                 RefusalCode.UNKNOWN_FIELD,
@@ -83,7 +109,10 @@ def _quantities(given: Mapping[str, str], terms: ServiceTerms, field: str = "") 
                 field=field + measure,
                 fix="It measures " + ", ".join(sorted(known)) + ".",
             )
-    return {measure: quantity(text, measure) for measure, text in given.items()}
+    return {
+        measure: Exact(int(text)) if text.isdecimal() and len(text) < 20 and text.isascii() else quantity(text, measure)
+        for measure, text in given.items()
+    }
 
 
 def _check_times(usage: Usage) -> None:
@@ -106,8 +135,8 @@ def _check_names(usage: Usage, terms: ServiceTerms) -> None:
         raise refuse(
             RefusalCode.UNKNOWN_PAYER, "nobody is named who pays.", field="payers", fix="Name at least one payer."
         )
-    names = [p.payer for p in usage.payers]
-    if "" in names or (len(names) > 1 and len(set(names)) < len(names)):
+    names = {p.payer for p in usage.payers}
+    if "" in names or len(names) < len(usage.payers):
         raise refuse(RefusalCode.BAD_INPUT, "a payer stands twice or has no name.", field="payers")
 
 
@@ -123,27 +152,39 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
     route = service.route(tuple([(p.part, p.provider) for p in usage.parts]))
     whole = total = _quantities(usage.quantities, service)
     own = {(p.part, p.provider): _quantities(p.quantities, service, p.part + ".") for p in usage.parts if p.quantities}
-    payers = list(usage.payers)
+    payers = usage.payers
     eaten = [_quantities(p.quantities, service, f"payer.{p.payer}.") if p.quantities else {} for p in payers]
-    if own or any(eaten):
+    detailed = bool(own) or any(eaten)
+    if detailed:
         total = _summed(whole, [*own.values()] or eaten)
     use = Use(usage.start, usage.end, total, usage.attributes)
     part_uses = [_part_use(use, whole, own, part) for part in route.parts] if own else [use] * len(route.parts)
     payer = payers[0].payer
-    retail = terms.pricer(given.retail) if given else service.retail_at(payer, usage.start)
-    pricers, running = route.pricers(usage.start)
-    running = running or retail.periodic
+    deal = route.deal(terms.pricer(given.retail) if given else service.retail_at(payer, usage.start), usage.start)
     period = ""
-    if running:
+    if deal.running:
         period = given.period if given else period_of(terms.calendar(payer), usage.start).key
-    prepared = Prepared(
-        usage, service, route, retail, use, part_uses, pricers, payers, [], period, running
-    )
+    prepared = Prepared(usage, service, route, deal, use, part_uses, payers, [], period, detailed)
+    if len(payers) > 1 or payers[0].weight:
+        prepared.detailed = detailed or any(p.weight for p in payers)
     if len(payers) > 1:
         prepared.weights = _weights(prepared, eaten)
-    if not running:
-        prepared.rated = rate(prepared, _no_totals)
+    if not deal.running:
+        prepared.rated = (given is None and not own and _rate_shortly(prepared)) or rate(prepared, _no_totals)
     return prepared
+
+
+def _rate_shortly(prepared: Prepared) -> Rated | None:
+    """One payer, prices per unit only: the same as ``rate``, in a few sums of products."""
+    linear = prepared.deal.linear
+    if linear is None or len(prepared.payers) > 1 or not _pays(prepared, prepared.payers[0]):
+        return None
+    found = linear.split(prepared.use.quantities)
+    if found is None:
+        return None
+    exact, fee, split = found
+    retail = prepared.deal.retail
+    return Rated(fee, fee, [], Priced(exact, {}, retail.version, [], retail.rates), [], split, None)
 
 
 def _no_totals(prefix: str) -> Mapping[str, Exact]:
@@ -163,7 +204,7 @@ def _summed(whole: dict[str, Exact], pieces: list[dict[str, Exact]]) -> dict[str
 def _part_use(use: Use, whole: dict[str, Exact], own: dict[tuple[str, str], dict[str, Exact]], part: PartRoute) -> Use:
     """What one part is priced by: its own quantities before those of the record, never another part's."""
     mine = own.get((part.part, part.provider))
-    return Use(use.start, use.end, {**whole, **mine} if mine else (whole or use.quantities), use.attributes)
+    return Use(use.start, use.end, {**whole, **mine} if mine else whole, use.attributes)
 
 
 def _weights(prepared: Prepared, eaten: list[dict[str, Exact]]) -> list[Exact]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from apportion.errors import Refused, Refusal, RefusalCode, refuse
+from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.ledger.chart import account_key
+from apportion.ledger.lines import Forms
 from apportion.model.account import Role
+from apportion.model.agreement import Agreement, Service
 from apportion.model.calendar import Calendar
 from apportion.model.catalog import Catalog
-from apportion.model.service import Agreement, Service
 from apportion.money import Asset, Exact, parse_asset
-from apportion.stages.rate import Pricer, compile_tariff
+from apportion.stages.rate import Linear, Pricer, compile_tariff, joined
 
 
 class PartRoute:
@@ -36,25 +37,52 @@ class PartRoute:
         return self.pricer
 
 
+class Deal:
+    """One route under the tariffs in force: all that does not change from record to record.
+
+    ``running`` says whether any of the tariffs keeps totals of a period; ``linear`` is the short way to fee and
+    portions, if there is one; ``usage_forms`` and ``charge_forms`` are those of the lines that the books keep of it.
+    """
+
+    __slots__ = ("charge_forms", "linear", "pricers", "retail", "running", "tariffs", "usage_forms")
+
+    def __init__(self, retail: Pricer, pricers: tuple[Pricer | None, ...], linear: Linear | None) -> None:
+        self.retail = retail
+        self.pricers = pricers
+        self.running = retail.periodic or any(pricer is not None and pricer.periodic for pricer in pricers)
+        self.linear = linear
+        self.tariffs = [pricer.tariff.id if pricer is not None else "" for pricer in pricers]
+        self.usage_forms, self.charge_forms = Forms(), Forms()
+
+
 class Route:
     """The parts of one delivery in the order of the service, and the rank of each for ties."""
 
-    __slots__ = ("_fixed", "order", "parts")
+    __slots__ = ("_dated", "_deals", "_fixed", "_wholesale", "charts", "order", "parts")
 
-    def __init__(self, parts: list[PartRoute]) -> None:
+    def __init__(self, parts: list[PartRoute], platform: str, wholesale: Asset | None) -> None:
         self.parts = parts
-        self._fixed = None if any(part.dated for part in parts) else self._at(datetime.min)
+        self.charts = [*[part.key for part in parts], platform]  # the accounts that every delivery moves
+        self._fixed = None if any(part.dated for part in parts) else tuple(part.pricer for part in parts)
+        self._wholesale = wholesale  # the asset, where each part earns its own wholesale price
+        self._deals: dict[Pricer, Deal] = {}
+        self._dated: dict[tuple[Pricer | None, ...], dict[Pricer, Deal]] = {}
         ids = sorted((route.provider, route.part) for route in parts)
         self.order = [ids.index((route.provider, route.part)) for route in parts] + [len(parts)]
 
-
-    def _at(self, instant: datetime) -> tuple[list[Pricer | None], bool]:
-        pricers = [part.at(instant) for part in self.parts]
-        return pricers, any(pricer is not None and pricer.periodic for pricer in pricers)
-
-    def pricers(self, instant: datetime) -> tuple[list[Pricer | None], bool]:
-        """The wholesale tariffs in force, part by part, and whether any of them keeps totals of a period."""
-        return self._fixed or self._at(instant)
+    def deal(self, retail: Pricer, instant: datetime) -> Deal:
+        """This route under the tariffs in force at an instant."""
+        pricers = self._fixed
+        if pricers is None:
+            pricers = tuple([part.at(instant) for part in self.parts])
+            deals = self._dated.setdefault(pricers, {})
+        else:
+            deals = self._deals
+        found = deals.get(retail)
+        if found is None:
+            linear = joined(retail, pricers, self._wholesale, self.order) if self._wholesale is not None else None
+            found = deals[retail] = Deal(retail, pricers, linear)
+        return found
 
 
 class ServiceTerms:
@@ -118,7 +146,7 @@ class ServiceTerms:
                 continue
             for provider in providers or [terms.provider]:
                 routes.append(self._part(part, provider))
-        return Route(routes)
+        return Route(routes, self.platform_key, self.asset if self.service.apportion == "wholesale" else None)
 
     def _part(self, part: str, provider: str) -> PartRoute:
         service, catalog = self.service, self._terms.catalog
@@ -126,7 +154,8 @@ class ServiceTerms:
         if provider not in catalog.providers:
             raise refuse(
                 RefusalCode.UNKNOWN_PROVIDER,
-                f"the catalog has no provider {provider[:60]!r} for part {part!r}." if provider
+                f"the catalog has no provider {provider[:60]!r} for part {part!r}."
+                if provider
                 else f"nobody is named who delivers part {part!r}.",
                 field=f"provider.{part}",
                 fix="Name one of " + ", ".join(list(terms.wholesale or catalog.providers)[:8]) + ".",

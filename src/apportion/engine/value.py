@@ -147,8 +147,14 @@ class ValueDecision:
         work.append(
             encode(
                 HoldLine(
-                    number_id("hold", hold.id), account.public, str(asset), hold.owner, hold.state.value, work.at,
-                    hold.expires, *amounts,
+                    number_id("hold", hold.id),
+                    account.public,
+                    str(asset),
+                    hold.owner,
+                    hold.state.value,
+                    work.at,
+                    hold.expires,
+                    *amounts,
                 )
             )
         )

@@ -6,22 +6,19 @@ from or written to the store in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import msgspec
+from collections.abc import Callable, Iterable
 
 from apportion.errors import RefusalCode, refuse
 from apportion.ledger import proof
 from apportion.ledger.chart import account_key
+from apportion.ledger.lines import encode
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold
 from apportion.model.ids import number_id
 from apportion.model.journal import AccountLine, AssetLine
 from apportion.money import Asset, Exact
 from apportion.money.exact import decimal_text
-from apportion.ports import Key, Opened, Person, Seen, Store, Writes
-
-encode = msgspec.json.Encoder(order="deterministic").encode
+from apportion.ports import Answered, Key, Opened, Person, Seen, Store, Writes
 
 
 class Names:
@@ -30,6 +27,7 @@ class Names:
     def __init__(self, store: Store, tenant: int) -> None:
         self.accounts: dict[str, int] = {}
         self.people: dict[str, int] = {}
+        self.payers: dict[tuple[int, str], int] = {}  # by party and currency
         self.assets: dict[str, tuple[int, Asset]] = {}
         self.next_account, self.next_party, self.next_hold = store.next_numbers(tenant)
         count = int(store.fact(tenant, "assets") or 0)
@@ -41,6 +39,7 @@ class Names:
         """Forget the names of people when they grow many; the store finds them again."""
         if len(self.people) > 200_000:
             self.people.clear()
+            self.payers.clear()
             self.accounts = {key: n for key, n in self.accounts.items() if not key.startswith("payer:")}
 
 
@@ -51,11 +50,13 @@ class Work:
         self.at = at
         self.names = names
         self.seen: dict[Key, Seen] = {}
+        self.answered: dict[Key, Answered] = {}
         self.accounts: dict[int, Account] = {}
         self.salts: dict[int, bytes] = {}
         self.totals: dict[tuple[int, str], Exact] = {}
         self.residues: dict[int, int] = {}
         self.closed: set[tuple[str, int]] = set()
+        self.crews: dict[object, list[Account]] = {}  # by route: the accounts of those who deliver
         self.writes = Writes(tenant, 0)
         self._store = store
         self._salt = salt
@@ -82,6 +83,17 @@ class Work:
         n = self.append(*lines)
         self.seen[key] = Seen(state, digest, n)
         self.writes.seen.append((key, state, digest, n))
+
+    def answer(self, answered: Answered) -> None:
+        """Remember which record an idempotency key made."""
+        self.answered[answered.key] = answered
+        self.writes.answered.append(answered)
+
+    def known(self, key: Key) -> Seen | None:
+        """Where a key went, looked up when the prefetch did not foresee it."""
+        if key not in self.seen:
+            self.seen.update(self._store.seen(self.writes.tenant, [key]))
+        return self.seen.get(key)
 
     def asset(self, asset: Asset) -> int:
         """The number of an asset, registered in the books on first use; two scales of one code never meet."""
@@ -139,7 +151,12 @@ class Work:
     def payer(self, name: str, asset: Asset) -> Account | None:
         """The account of a payer in this asset, by the name that usage calls them."""
         party = self.names.people.get(name)
-        return None if party is None else self.keyed(f"payer:{party}:{asset}")
+        if party is None:
+            return None
+        number = self.names.payers.get((party, asset.code))
+        if number is not None:
+            return self.accounts.get(number) or self.numbered(number)
+        return self.keyed(f"payer:{party}:{asset}")
 
     def open_payer(self, name: str, asset: Asset, credit: int) -> Account:
         """Open a payer's account; the name goes to the personal rows, its MAC into the chain."""
@@ -150,7 +167,10 @@ class Work:
             self.salts[party] = self._salt()
             self.writes.people += [Person(party, "handle", name), Person(party, "salt", self.salts[party])]
         account = Account(0, "", Role.PAYER, self.asset(asset), credit=credit, party=party)
-        return self._open(f"payer:{party}:{asset}", account, asset, mac=proof.personal_mac(self.salts_of(party), name))
+        mac = proof.personal_mac(self.salts_of(party), name)
+        opened = self._open(f"payer:{party}:{asset}", account, asset, mac=mac)
+        self.names.payers[party, asset.code] = opened.id
+        return opened
 
     def salts_of(self, party: int) -> bytes:
         """The salt of a party."""
@@ -173,6 +193,10 @@ class Work:
     def touch(self, account: Account) -> None:
         """Note that an account's balance, hold or credit line changed."""
         self._touched.add(account.id)
+
+    def touch_all(self, movements: Iterable[tuple[Account, int]]) -> None:
+        """Note that the balances of these accounts changed."""
+        self._touched.update([account.id for account, _ in movements])
 
     def keep(self, account: Account, residue: int) -> None:
         """Add to what rounding kept from an account (10^−9 atoms)."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from blake3 import blake3
 
 from apportion.adapters import usage as usage_files
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage, RejectUsage
-from apportion.model.service import Part, Service
 from apportion.model.tariff import Tariff
 
 Commands = list[ChargeUsage | RejectUsage]

@@ -16,7 +16,7 @@ def account_key(role: Role, owner: str, asset: str) -> str:
 
 def may_draw(account: Account, atoms: int) -> Refusal | None:
     """None when ``atoms`` may leave a payer's account now, else INSUFFICIENT_FUNDS; other roles have no bound."""
-    if account.role in FREE or atoms <= account.available():
+    if atoms <= account.available() or account.role in FREE:
         return None
     return Refusal(
         code=RefusalCode.INSUFFICIENT_FUNDS,

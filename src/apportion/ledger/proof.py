@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blake3 import blake3
+from blake3 import blake3 as blake3
 
 START = bytes(32)
 

@@ -19,7 +19,7 @@ class Role(enum.Enum):
     CASH = "cash"  # below zero: money that came in from outside
 
 
-class Account(msgspec.Struct):
+class Account(msgspec.Struct, gc=False):
     """One account of a tenant, as read for a group and changed by it.
 
     ``posted`` and ``held`` are atoms; ``credit`` is how far below zero it may go (None: no bound, not a payer).

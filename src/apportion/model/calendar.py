@@ -55,7 +55,9 @@ def zone_of(name: str) -> ZoneInfo:
     """
     places = name.split("/")
     try:
-        if not all(place.isascii() and place.replace("_", "").replace("-", "").replace("+", "").isalnum() for place in places):
+        if not all(
+            place.isascii() and place.replace("_", "").replace("-", "").replace("+", "").isalnum() for place in places
+        ):
             raise ValueError(name)
         body = resources.files("tzdata.zoneinfo").joinpath(*places).read_bytes()
         return ZoneInfo.from_file(io.BytesIO(body), key=name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.model.agreement import Agreement, Service
 from apportion.model.party import Payer, Provider, UnknownPayers
-from apportion.model.service import Agreement, Service
 from apportion.model.tariff import Tariff
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 
 class PriceLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One component of a price, all numbers as text: billed ``quantity``, ``price`` as the tariff says it, ``exact``."""
+    """One component of a price, as text: billed ``quantity``, ``price`` as the tariff says it, and ``exact``."""
 
     component: str
     measure: str

@@ -9,7 +9,7 @@ from apportion.model.party import Payer
 from apportion.model.usage import Usage, UsageClass
 
 
-class ChargeUsage(msgspec.Struct, frozen=True):
+class ChargeUsage(msgspec.Struct, frozen=True, gc=False):
     """Rate one usage record, charge its payers, credit its providers."""
 
     usage: Usage
@@ -63,11 +63,18 @@ class SweepHold(msgspec.Struct, frozen=True):
     hold: int
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one command: its ``state``, the ``id`` of the record it made, or the refusal."""
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What became of one command: its ``state``, the ``id`` of the record it made, or the refusal.
+
+    ``below_cost`` is what a sponsor had to add because the fee was less than the providers cost, though the service
+    does not permit that: the margin guard's alert. Of a command under an idempotency key, ``n`` is the row of the
+    record that answers it, and ``replayed`` says that it was made before.
+    """
 
     state: UsageClass | None
     id: str = ""
     refusal: Refusal | None = None
     total: int = 0
-    sponsored: int = 0
+    below_cost: int = 0
+    n: int = 0
+    replayed: bool = False

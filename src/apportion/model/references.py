@@ -15,10 +15,10 @@ from itertools import pairwise
 import msgspec
 
 from apportion.errors import Refusal, RefusalCode, Refused
+from apportion.model.agreement import Agreement, Part, Service
 from apportion.model.calendar import Calendar, check_calendar, zone_of
 from apportion.model.catalog import Catalog
 from apportion.model.party import Payer, UnknownPayers
-from apportion.model.service import Agreement, Part, Service
 from apportion.model.tariff import Tariff
 from apportion.model.tariff_check import check
 from apportion.money import Asset, Exact, Money, parse_asset

@@ -248,7 +248,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     valid_until: str = ""
 
 
-class Use(msgspec.Struct):
+class Use(msgspec.Struct, gc=False):
     """What is priced: an instant or a stretch of time (aware UTC), quantities by measure, attributes by name."""
 
     start: datetime

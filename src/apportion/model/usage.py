@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 
-class PartUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class PartUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One provider's part of the delivery.
 
     ``quantities`` (measure → decimal text) are what was measured of this part alone; measures that are not
@@ -20,7 +20,7 @@ class PartUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     quantities: dict[str, str] = {}
 
 
-class PayerUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class PayerUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One payer of the delivery.
 
     ``weight`` (decimal or fraction text) is a fixed share; ``quantities`` are what this payer alone used, from
@@ -33,7 +33,7 @@ class PayerUse(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     pays: bool = True
 
 
-class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A usage record, unique for ever by (tenant, ``source``, ``id``).
 
     ``start`` and ``end`` are UTC instants; without ``end`` the use is a moment. ``quantities`` maps each measure

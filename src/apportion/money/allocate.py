@@ -59,7 +59,7 @@ def _spare_order(rule: str, parties: Sequence[Party], whole: list[int], rests: l
         raise refuse(
             RefusalCode.BAD_INPUT, f"{rule!r} is not a remainder rule.", field="rule", fix="One of " + ", ".join(RULES)
         )
-    return sorted(weighted, key=orders[rule])  # type: ignore[arg-type]
+    return sorted(weighted, key=orders[rule])
 
 
 def allocate(
@@ -142,17 +142,29 @@ def settle(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> t
     kept from all. Denominators that do not divide that grid are cut to it, so that sums over millions of fees stay
     short: each is wrong by less than 10^−9 atom and the sum is exact (the last party takes the difference).
     """
+    if den == 1:
+        return list(nums), [0] * len(nums)
     shares, rests = [], []
     for num in nums:
         share, rest = divmod(num, den)
         shares.append(share)
         rests.append(rest)
     spare = total - sum(shares)
-    if spare:
+    if spare == 1:  # the common case, without a sort
+        largest = max(rests)
+        taker = rests.index(largest)
+        if rests.count(largest) > 1:
+            taker = min([i for i, rest in enumerate(rests) if rest == largest], key=order.__getitem__)
+        shares[taker] += 1
+        rests[taker] -= den
+    elif spare:
         tail = sorted(range(len(rests)), key=lambda i: (-rests[i], order[i]))
         for i in tail[:spare]:
             shares[i] += 1
             rests[i] -= den
+    if not GRID % den:  # whole residues: nothing is cut, so nothing has to be made up for
+        times = GRID // den
+        return shares, [rest * times for rest in rests]
     kept = [rest * GRID // den for rest in rests]
     kept[-1] += sum(rests) * GRID // den - sum(kept)
     return shares, kept

@@ -26,16 +26,17 @@ class Asset(msgspec.Struct, frozen=True, order=True):
     @property
     def unit(self) -> int:
         """Atoms in one whole unit."""
-        return 10**self.scale
+        return int(10**self.scale)
 
 
 @functools.cache
 def minor_digits(code: str) -> int | None:
     """Decimals of the currency's minor unit by ISO 4217; None when the code is no currency."""
     try:
-        return int(iso4217.Currency(code).exponent or 0)
+        digits = iso4217.Currency(code).exponent
     except ValueError:
         return None
+    return int(digits or 0)
 
 
 def store_scale(code: str) -> int:

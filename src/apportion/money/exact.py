@@ -10,25 +10,22 @@ from __future__ import annotations
 import math
 import re
 
+import msgspec
+
 from apportion.errors import RefusalCode, refuse
 
 DIGITS_MAX = 40
 EXPONENT_MAX = 30
 _REDUCE_BITS = 512
 _PLACES = {10**places: places for places in range(121)}
-_TENS = tuple(10**places for places in range(800))
-_FORMATS = tuple(f"%d.%0{places}d" for places in range(800))
 _DECIMAL = re.compile(r"(-?)([0-9]{1,80})(?:\.([0-9]{1,80}))?(?:[eE]([+-]?[0-9]{1,3}))?", re.ASCII)
 
 
-class Exact:
-    """A rational number ``num/den`` with ``den > 0``; immutable by convention, compared by value."""
+class Exact(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A rational number ``num/den`` with ``den > 0``, compared by value."""
 
-    __slots__ = ("den", "num")
-
-    def __init__(self, num: int, den: int = 1) -> None:
-        self.num = num
-        self.den = den
+    num: int
+    den: int = 1
 
     @classmethod
     def parse(cls, text: str, *, field: str = "", exponent: bool = True) -> Exact:
@@ -113,6 +110,9 @@ class Exact:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Exact) and self.num * other.den == other.num * self.den
 
+    def __ne__(self, other: object) -> bool:  # that of the Struct compares identities
+        return not self == other
+
     def __hash__(self) -> int:
         plain = self.reduced()
         return hash((plain.num, plain.den))
@@ -139,13 +139,7 @@ class Exact:
 
     def text(self) -> str:
         """A plain decimal when it ends, otherwise ``p/q`` in lowest terms."""
-        places = _PLACES.get(self.den)
-        if places is not None:
-            text = decimal_text(self.num, places)
-            return text.rstrip("0").rstrip(".") if places else text
-        plain = self.plain()
-        places = _PLACES.get(plain.den)
-        return f"{plain.num}/{plain.den}" if places is None else decimal_text(plain.num, places)
+        return fraction_text(self.num, self.den)
 
     def __repr__(self) -> str:
         return f"Exact({self.text()})"
@@ -154,10 +148,23 @@ class Exact:
 ZERO = Exact(0)
 
 
+def fraction_text(num: int, den: int) -> str:
+    """``num/den`` as ``Exact.text`` says it, for those who have no Exact: (1, 20) → ``0.05``, (1, 3) → ``1/3``."""
+    places = _PLACES.get(den)
+    if places is None:
+        plain = Exact(num, den).plain()
+        places = _PLACES.get(plain.den)
+        return f"{plain.num}/{plain.den}" if places is None else decimal_text(plain.num, places)
+    return decimal_text(num, places).rstrip("0").rstrip(".") if places else str(num)
+
+
 def decimal_text(units: int, places: int) -> str:
     """``units`` × 10^−places as a plain decimal with all its places: (5, 2) → ``0.05``."""
     if not places:
         return str(units)
     if units < 0:
-        return "-" + _FORMATS[places] % divmod(-units, _TENS[places])
-    return _FORMATS[places] % divmod(units, _TENS[places])
+        return "-" + decimal_text(-units, places)
+    digits = str(units)
+    if len(digits) <= places:
+        return "0." + digits.zfill(places)
+    return f"{digits[:-places]}.{digits[-places:]}"

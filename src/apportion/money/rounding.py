@@ -36,9 +36,7 @@ def nearest(num: int, den: int, mode: Rounding = Rounding.HALF_EVEN) -> int:
     return whole if num >= 0 else -whole
 
 
-def quantize(
-    exact: Exact, asset: Asset, mode: Rounding = Rounding.HALF_EVEN, decimals: int | None = None
-) -> Money:
+def quantize(exact: Exact, asset: Asset, mode: Rounding = Rounding.HALF_EVEN, decimals: int | None = None) -> Money:
     """Round ``exact`` (in whole units of ``asset``) to atoms, or to fewer ``decimals`` where a contract says so.
 
     Raises:

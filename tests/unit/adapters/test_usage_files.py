@@ -16,7 +16,7 @@ import pytest
 
 from apportion.adapters.usage import Rejected, read_usage
 from apportion.errors import Misconfigured, RefusalCode, Refused
-from apportion.model.service import Part, Service
+from apportion.model.agreement import Part, Service
 from apportion.model.usage import PartUse, PayerUse, Usage
 
 CALL = Service(
@@ -484,7 +484,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 _MEASURE = """
 import resource, sys
 from apportion.adapters.usage import read_usage
-from apportion.model.service import Service
+from apportion.model.agreement import Service
 services = {"call": Service("call", "t", {}, measures={"seconds": "s"}, attributes=("called",))}
 count = sum(len(batch.records) for batch in read_usage(sys.argv[1], services, service="call", source="s"))
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from tests.book import catalog
 
 from apportion.engine.billing import find, issue, listing
 from apportion.engine.engine import Engine
@@ -14,6 +13,7 @@ from apportion.errors import RefusalCode, Refused
 from apportion.model.statement import Remittance, Statement
 from apportion.model.usage import PayerUse, Usage
 from apportion.wiring import open_engine
+from tests.book import catalog
 
 
 @pytest.fixture

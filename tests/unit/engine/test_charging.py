@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from apportion.engine.engine import Engine
+from apportion.engine.explain import View
+from apportion.engine.inquiry import explain
 from apportion.errors import Refused
+from apportion.model.agreement import Agreement, Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage, RejectUsage
 from apportion.model.ids import read_number
 from apportion.model.party import Payer, Provider, UnknownPayers
-from apportion.model.service import Agreement, Part, Service
 from apportion.model.tariff import Tariff, Unit
 from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
 from apportion.wiring import open_engine
@@ -48,7 +50,7 @@ CATALOG = Catalog(
         ),
         "metered": msgspec.structs.replace(
             CALLS, id="metered", apportion="quantity", platform="0.1",
-            parts={"origin": Part(provider="oak", measure="minutes"), "bridge": Part(provider="elm", measure="minutes")},
+            parts={name: Part(provider=who, measure="minutes") for name, who in (("origin", "oak"), ("bridge", "elm"))},
         ),
         "costed": msgspec.structs.replace(CALLS, id="costed", apportion="cost", platform="0.25"),
         "conference": msgspec.structs.replace(CALLS, id="conference", allocate="cost", exempt=("guest",)),
@@ -123,6 +125,10 @@ def test_payers_share_by_what_serving_each_costs_and_a_guest_pays_nothing(engine
     assert done.state is UsageClass.CHARGED  # 9 minutes cost 2.70; ann and bob bear them 2 : 1
     assert balances(engine)["ann"] == "-1.8" and balances(engine)["bob"] == "-0.9"
     assert "guest" not in balances(engine)
+    paid = next(
+        section for section in explain(engine, done.id, View("operator")).sections if section.title == "Who pays"
+    )
+    assert [(fact.name, fact.value) for fact in paid.facts][-1] == ("guest", "nothing")
 
 
 def test_if_nobody_pays_a_sponsor_must_be_named(engine):
@@ -135,7 +141,7 @@ def test_if_nobody_pays_a_sponsor_must_be_named(engine):
 
 def test_below_cost_the_providers_earn_all_the_same_and_the_sponsor_bears_it(engine):
     [done] = engine.charge([use("1", service="loss")])
-    assert done.sponsored == 600_000_000
+    assert done.below_cost == 600_000_000
     assert balances(engine) == {
         "poor": "1", "outside": "-1", "ann": "-1", "oak": "0.5", "elm": "1.1", "marketing": "-0.6"
     }  # fmt: skip
@@ -213,6 +219,15 @@ def test_every_record_received_is_in_exactly_one_class(engine):
     summary = engine.run([[ChargeUsage(u) for u in batch]])
     counts = (summary.charged, summary.zero_rated, summary.duplicate, summary.rejected, summary.pending)
     assert counts == (1, 1, 1, 2, 1) and summary.received == sum(counts) == len(batch)
+
+
+def test_a_conflict_is_written_down_once_however_often_it_comes(engine):
+    engine.charge([use("1")])
+    for _ in range(3):
+        [again] = engine.charge([use("1", "7")])
+        assert again.state is UsageClass.REJECTED and again.refusal.code.value == "conflict"
+    kept = [u for _, u in engine.books.lines() if getattr(u, "reason", "") == "conflict"]
+    assert len(kept) == 1
 
 
 def test_an_unreadable_line_is_written_down_once(engine):

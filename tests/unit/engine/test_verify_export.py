@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.forging import body_of, edited, exported, make_book, number_of, place_of, places, rehash, verified
 
 from apportion.adapters.outside import KeyFile
 from apportion.engine.export import Balances
 from apportion.engine.work import encode
 from apportion.ledger import proof
 from apportion.model.journal import Checkpoint, End
+from tests.forging import body_of, edited, exported, make_book, number_of, place_of, places, rehash, verified
 
 ENTRY, CHARGE, USAGE = b'{"type":"entry"', b'{"type":"charge"', b'{"type":"usage"'
 CHECKPOINT, CATALOG = b'{"type":"checkpoint"', b'{"type":"catalog"'

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.book import fill, ride
-from tests.forging import exported, make_book, places, verified, verified_store
 
 from apportion.adapters.stores.damage import damage
 from apportion.wiring import open_engine
+from tests.book import fill, ride
+from tests.forging import exported, make_book, places, verified, verified_store
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,6 @@ def test_a_cut_tail(copy: Path) -> None:
 
 def test_a_tail_cut_at_a_signed_head_with_every_table_set_back(book: Path, tmp_path: Path) -> None:
     """The state of an earlier day is sound in itself; only a head from outside tells."""
-    from tests.book import ride
-
-    from apportion.wiring import open_engine
-
     path = tmp_path / "books.db"
     shutil.copy(book, path)
     shutil.copy(f"{book}.key", f"{path}.key")

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from apportion.model.agreement import Agreement, Part, Service
 from apportion.model.calendar import Calendar
 from apportion.model.catalog import Catalog
 from apportion.model.party import Payer, Provider, UnknownPayers
 from apportion.model.references import canonical, check_catalog, near
-from apportion.model.service import Agreement, Part, Service
 from apportion.model.tariff import Deck, DeckRow, Tariff, Unit
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.tariffs import read_tariff
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.tariff import Unit, Use
 from apportion.model.tariff_check import check
 from apportion.money import Exact
 from apportion.stages.rate import compile_tariff
+from tests.tariffs import read_tariff
 
 UNIT = {"kind": "unit", "name": "c", "measure": "n", "price": "1"}
 TIERS = [{"up_to": "10", "price": "1"}, {"price": "2"}]

@@ -42,6 +42,19 @@ def load_catalog(path: str | os.PathLike[str]) -> Catalog:
     return catalog
 
 
+def parse_catalog(text: str, *, is_json: bool) -> Catalog:
+    """A catalog that came as text, checked like a file; its price decks must stand in it, for there are no files.
+
+    Raises:
+        Misconfigured: with every finding, each at its line and path, and with its fix.
+    """
+    document = Document("catalog", text, is_json)
+    shaper = Shaper(_local(document.tree.get("zone")))
+    catalog, unread = _build(document.tree, shaper, None)
+    _report(document, shaper, check_catalog(catalog, unread))
+    return catalog
+
+
 def read_tariff(spec: str | os.PathLike[str]) -> Tariff:
     """One checked tariff: a TOML or JSON file that holds it, ``CATALOG#id``, or ``-`` for standard input.
 
@@ -71,7 +84,7 @@ def read_tariff(spec: str | os.PathLike[str]) -> Tariff:
     return tariff
 
 
-def _build(tree: dict[str, Any], shaper: Shaper, folder: Path) -> tuple[Catalog, set[str]]:
+def _build(tree: dict[str, Any], shaper: Shaper, folder: Path | None) -> tuple[Catalog, set[str]]:
     """The catalog of all that could be read, record by record, and the paths of what could not."""
     made: dict[str, Any] = {}
     unread: set[str] = set()
@@ -99,9 +112,11 @@ def _build(tree: dict[str, Any], shaper: Shaper, folder: Path) -> tuple[Catalog,
     return Catalog(**made), unread
 
 
-def _with_deck(tariff: Tariff, where: str, shaper: Shaper, folder: Path) -> Tariff:
+def _with_deck(tariff: Tariff, where: str, shaper: Shaper, folder: Path | None) -> Tariff:
     if tariff.deck is None or not tariff.deck.file:
         return tariff
+    if folder is None:
+        fail("catalog", f"{where}deck.file: there is no file beside this catalog.", "Put the rows into deck.rows.")
     return msgspec.structs.replace(tariff, deck=read_deck(tariff.deck, folder, f"{where}deck", shaper))
 
 

@@ -6,66 +6,66 @@ a newer one and a lock file keeps second writers out. Readers open the file read
 
 from __future__ import annotations
 
-import fcntl
-import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from apportion.adapters.stores.lock import FileLock
 from apportion.adapters.stores.tables import SCHEMA, TABLES
-from apportion.errors import StoreUnavailable
-from apportion.model.hold import Hold, HoldState
+from apportion.errors import NotFound, StoreUnavailable
 from apportion.model.account import Account, Role
+from apportion.model.hold import Hold, HoldState
 from apportion.model.ids import number_id
-from apportion.ports import Key, Person, Seen, Writes
+from apportion.ports import Answered, Key, Person, Seen, Writes
 
 _CHECKPOINT_PAGES = 4000
-_WIDTHS = (1, 32, 256, 1024)
+_WIDTHS = (1, 8, 16, 32, 64, 128, 256, 1024)
 _ROLES = {role.value: role for role in Role}
 
 
 class SqliteStore:
     """A Store in the file at ``path``; ``writable`` takes the file's lock until ``close``.
 
+    ``vfs`` names another way to the disk (a test's, that cuts the power); it then has the file to itself.
+
     Raises:
         StoreUnavailable: another process writes, the file is no store, or it is newer than this program.
     """
 
-    def __init__(self, path: str | Path, *, writable: bool = True) -> None:
+    alone = True
+
+    def __init__(self, path: str | Path, *, writable: bool = True, vfs: str | None = None) -> None:
         self.path = str(path)
-        self._lock: int | None = None
-        if writable and self.path != ":memory:":
-            self._take_lock()
+        self._lock = FileLock(self.path) if writable and self.path != ":memory:" else None
+        self._turn = threading.Lock()  # between the thread that commits and the one that decides
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else apsw.SQLITE_OPEN_READONLY
-            self._db = apsw.Connection(self.path, flags=flags, statementcachesize=256)
+            self._db = apsw.Connection(self.path, flags=flags, vfs=vfs, statementcachesize=256)
             self._db.set_busy_timeout(10_000)
+            if vfs is not None:
+                list(self._db.execute("PRAGMA locking_mode=EXCLUSIVE"))  # no shared memory, which such a VFS lacks
             self._prepare(writable)
-        except (apsw.CantOpenError, apsw.NotADBError, apsw.CorruptError) as error:
-            self._drop_lock()
+        except apsw.Error as error:
+            self._give_up()
             raise StoreUnavailable(f"{self.path} can not be opened as a store: {error}") from error
         except StoreUnavailable:
-            self._drop_lock()
+            self._give_up()
             raise
 
-    def _take_lock(self) -> None:
-        """Keep a second writer out for as long as this process lives; the kernel drops the lock with it."""
-        self._lock = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _give_up(self) -> None:
+        """Leave nothing open behind a store that could not be opened."""
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            self._lock = None
-            raise StoreUnavailable(
-                f"{self.path} is being written by another process. Wait for it to end, or send the command to the "
-                "server that holds it (--store http://HOST:PORT)."
-            ) from error
+            self._db.close(True)
+        except (AttributeError, apsw.Error):
+            pass  # it was not opened at all, or the disk is gone: the first error is the one to tell
+        self._drop_lock()
 
     def _drop_lock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.drop()
             self._lock = None
 
     def _prepare(self, writable: bool) -> None:
@@ -93,15 +93,21 @@ class SqliteStore:
         if schema > SCHEMA:
             raise StoreUnavailable(f"{self.path} was written by a newer apportion (schema {schema}). Upgrade first.")
 
-    def _select(self, sql: str, tenant: int, keys: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """Run ``sql`` with ``{}`` replaced by as many placeholders as a few fixed widths allow (statements stay cached)."""
+    def _select(self, sql: str, tenant: int, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run ``sql`` with ``{}`` replaced by placeholders of a few fixed widths, so that statements stay cached.
+
+        A decision may ask while another thread commits; it then waits for its turn.
+        """
+        found: list[tuple[Any, ...]] = []
         at = 0
-        while at < len(keys):
-            width = next((w for w in _WIDTHS if w >= len(keys) - at), _WIDTHS[-1])
-            part = list(keys[at : at + width])
-            part += part[-1:] * (width - len(part))
-            yield from self._db.execute(sql.format(",".join("?" * width)), (tenant, *part))
-            at += width
+        with self._turn:
+            while at < len(keys):
+                width = next((w for w in _WIDTHS if w >= len(keys) - at), _WIDTHS[-1])
+                part = list(keys[at : at + width])
+                part += part[-1:] * (width - len(part))
+                found += self._db.execute(sql.format(",".join("?" * width)), (tenant, *part))
+                at += width
+        return found
 
     # reads
 
@@ -109,6 +115,9 @@ class SqliteStore:
         rows = list(self._db.execute("SELECT id FROM tenant WHERE name = ?", (name,)))
         if rows:
             return int(rows[0][0])
+        if self._lock is None and self.path != ":memory:":
+            known = ", ".join(self.tenants()) or "none"
+            raise NotFound(f"The store holds no books of a tenant {name[:60]!r}. It knows: {known}.")
         self._db.execute("INSERT INTO tenant (name) VALUES (?)", (name,))
         return self.tenant(name)
 
@@ -136,6 +145,10 @@ class SqliteStore:
         sql = "SELECT key, state, digest, n FROM seen WHERE tenant = ? AND key IN ({})"
         return {key: Seen(state, digest, n) for key, state, digest, n in self._select(sql, tenant, keys)}
 
+    def answered(self, tenant: int, keys: Sequence[Key]) -> dict[Key, Answered]:
+        sql = "SELECT key, fingerprint, state, id, n FROM idempotency WHERE tenant = ? AND key IN ({})"
+        return {row[0]: Answered(*row) for row in self._select(sql, tenant, keys)}
+
     def all_seen(self, tenant: int) -> Iterator[tuple[Key, Seen]]:
         for key, *row in self._db.execute("SELECT key, state, digest, n FROM seen WHERE tenant = ?", (tenant,)):
             yield key, Seen(*row)
@@ -145,7 +158,7 @@ class SqliteStore:
         return {row[0]: _account(*row) for row in self._select(sql, tenant, ids)}
 
     def account_keys(self, tenant: int, keys: Sequence[str]) -> dict[str, int]:
-        return dict(self._select("SELECT key, id FROM account WHERE tenant = ? AND key IN ({})", tenant, keys))  # type: ignore[arg-type]
+        return dict(self._select("SELECT key, id FROM account WHERE tenant = ? AND key IN ({})", tenant, keys))
 
     def all_accounts(self, tenant: int) -> Iterator[tuple[str, Account]]:
         sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? ORDER BY id"
@@ -154,11 +167,11 @@ class SqliteStore:
 
     def handles(self, tenant: int, names: Sequence[str]) -> dict[str, int]:
         sql = "SELECT value, party FROM personal WHERE tenant = ? AND field = 'handle' AND value IN ({})"
-        return dict(self._select(sql, tenant, names))  # type: ignore[arg-type]
+        return dict(self._select(sql, tenant, names))
 
     def salts(self, tenant: int, parties: Sequence[int]) -> dict[int, bytes]:
         sql = "SELECT party, value FROM personal WHERE tenant = ? AND field = 'salt' AND record = x'' AND party IN ({})"
-        return dict(self._select(sql, tenant, parties))  # type: ignore[arg-type]
+        return dict(self._select(sql, tenant, parties))
 
     def people(self, tenant: int, party: int) -> Iterator[Person]:
         sql = "SELECT field, value, record FROM personal WHERE tenant = ? AND party = ?"
@@ -167,7 +180,9 @@ class SqliteStore:
 
     def all_handles(self, tenant: int) -> dict[int, str]:
         """Names that usage calls people by, per party."""
-        return dict(self._db.execute("SELECT party, value FROM personal WHERE tenant = ? AND field = 'handle'", (tenant,)))
+        return dict(
+            self._db.execute("SELECT party, value FROM personal WHERE tenant = ? AND field = 'handle'", (tenant,))
+        )
 
     def next_numbers(self, tenant: int) -> tuple[int, int, int]:
         sql = "SELECT coalesce(max({}), 0) + 1 FROM {} WHERE tenant = ?"
@@ -182,12 +197,14 @@ class SqliteStore:
         return {(a, key): (int(num), int(den)) for a, key, num, den in rows if (a, key) in wanted}
 
     def all_totals(self, tenant: int) -> Iterator[tuple[int, str, int, int]]:
-        for account, key, num, den in self._db.execute("SELECT account, key, num, den FROM running WHERE tenant = ?", (tenant,)):
+        for account, key, num, den in self._db.execute(
+            "SELECT account, key, num, den FROM running WHERE tenant = ?", (tenant,)
+        ):
             yield account, key, int(num), int(den)
 
     def residues(self, tenant: int, ids: Sequence[int]) -> dict[int, int]:
         sql = "SELECT account, value FROM residue WHERE tenant = ? AND account IN ({})"
-        return dict(self._select(sql, tenant, ids))  # type: ignore[arg-type]
+        return dict(self._select(sql, tenant, ids))
 
     def all_residues(self, tenant: int) -> dict[int, int]:
         return dict(self._db.execute("SELECT account, value FROM residue WHERE tenant = ?", (tenant,)))
@@ -197,13 +214,13 @@ class SqliteStore:
             "SELECT id, account, owner, amount, expires, captured, released, state FROM hold "
             "WHERE tenant = ? AND id IN ({})"
         )
-        return {row[0]: Hold(*row[:7], HoldState(row[7])) for row in self._select(sql, tenant, ids)}
+        return {row[0]: _hold(*row) for row in self._select(sql, tenant, ids)}
 
     def all_holds(self, tenant: int) -> Iterator[Hold]:
         """Every hold ever placed."""
         sql = "SELECT id, account, owner, amount, expires, captured, released, state FROM hold WHERE tenant = ?"
         for row in self._db.execute(sql, (tenant,)):
-            yield Hold(*row[:7], HoldState(row[7]))
+            yield _hold(*row)
 
     def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
         sql = "SELECT id FROM hold WHERE tenant = ? AND state = 'open' AND expires <= ? ORDER BY expires LIMIT ?"
@@ -211,23 +228,22 @@ class SqliteStore:
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         sql = "SELECT key, payload FROM pending WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?"
-        return list(self._db.execute(sql, (tenant, after, limit)))  # type: ignore[arg-type]
+        return list(self._db.execute(sql, (tenant, after, limit)))
 
     def closed(self, tenant: int, period: str) -> dict[int, int]:
         return dict(self._db.execute("SELECT account, n FROM closed WHERE tenant = ? AND period = ?", (tenant, period)))
 
     def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
         """All (period, account) that are closed."""
-        return set(self._db.execute("SELECT period, account FROM closed WHERE tenant = ?", (tenant,)))  # type: ignore[arg-type]
+        return set(self._db.execute("SELECT period, account FROM closed WHERE tenant = ?", (tenant,)))
 
     def journal(self, tenant: int, stream: int, after: int, upto: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Pages of 500 rows, so that no read transaction stays open while a caller works on them."""
-        sql = (
-            "SELECT n, body, hash FROM journal WHERE tenant = ? AND stream = ? AND n > ? AND n <= ? ORDER BY n LIMIT 500"
-        )
+        where = "tenant = ? AND stream = ? AND n > ? AND n <= ?"
+        sql = f"SELECT n, body, hash FROM journal WHERE {where} ORDER BY n LIMIT 500"
         while True:
             page = list(self._db.execute(sql, (tenant, stream, after, upto)))
-            yield from page  # type: ignore[misc]
+            yield from page
             if len(page) < 500:
                 return
             after = page[-1][0]
@@ -259,7 +275,8 @@ class SqliteStore:
             raise
 
     def commit(self) -> None:
-        self._db.execute("COMMIT")
+        with self._turn:
+            self._db.execute("COMMIT")
 
     def write(self, writes: Writes) -> None:
         self.stage(writes)
@@ -272,7 +289,11 @@ class SqliteStore:
             many(
                 "INSERT INTO account (tenant, id, role, asset, party, key, credit, posted, held) "
                 "VALUES (?,?,?,?,?,?,?,0,0)",
-                [(t, a.id, a.role.value, a.asset, a.party, o.key, a.credit) for o in writes.opened for a in (o.account,)],
+                [
+                    (t, a.id, a.role.value, a.asset, a.party, o.key, a.credit)
+                    for o in writes.opened
+                    for a in (o.account,)
+                ],
             )
         many("INSERT INTO journal VALUES (?,?,?,?,?)", [(t, s, n, body, head) for n, body, head in writes.journal])
         many(
@@ -290,7 +311,8 @@ class SqliteStore:
         )
         if writes.totals:
             many(
-                "INSERT INTO running VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
+                "INSERT INTO running VALUES (?,?,?,?,?) "
+                "ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
                 [(t, account, key, str(num), str(den)) for account, key, num, den in writes.totals],
             )
         self._write_rare_rows(writes, t)
@@ -318,9 +340,20 @@ class SqliteStore:
             else:
                 self._db.execute("INSERT OR REPLACE INTO pending VALUES (?,?,?,?)", (t, key, party, payload))
         if writes.closed:
-            many("INSERT INTO closed VALUES (?,?,?,?)", [(t, period, account, n) for period, account, n in writes.closed])
+            many(
+                "INSERT INTO closed VALUES (?,?,?,?)", [(t, period, account, n) for period, account, n in writes.closed]
+            )
         if writes.documents:
-            many("INSERT OR REPLACE INTO document VALUES (?,?,?,?)", [(t, name, party, body) for name, party, body in writes.documents])
+            many(
+                "INSERT OR REPLACE INTO document VALUES (?,?,?,?)",
+                [(t, name, party, body) for name, party, body in writes.documents],
+            )
+        if writes.answered:
+            many(
+                "INSERT INTO idempotency (tenant, key, fingerprint, state, id, n) VALUES (?,?,?,?,?,?) "
+                "ON CONFLICT DO UPDATE SET state = excluded.state, id = excluded.id, n = excluded.n",
+                [(t, a.key, a.fingerprint, a.state, a.id, a.n) for a in writes.answered],
+            )
         if writes.facts:
             many(
                 "INSERT INTO fact VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
@@ -343,13 +376,19 @@ class SqliteStore:
         list(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     def close(self) -> None:
+        if not self._db.getautocommit():  # staged, and something broke before it was committed
+            self._db.execute("ROLLBACK")
         if self._lock is not None:
             self.compact()
         self._db.close()
         self._drop_lock()
 
 
-def _account(
-    number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int
-) -> Account:
+def _account(number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int) -> Account:
     return Account(number, number_id("acct", number), _ROLES[role], asset, posted, held, credit, party)
+
+
+def _hold(
+    number: int, account: int, owner: str, amount: int, expires: str, captured: int, released: int, state: str
+) -> Hold:
+    return Hold(number, account, owner, amount, expires, captured, released, HoldState(state))

@@ -38,4 +38,7 @@ CREATE TABLE closed (tenant INTEGER NOT NULL, period TEXT NOT NULL, account INTE
   PRIMARY KEY (tenant, period, account)) WITHOUT ROWID;
 CREATE TABLE document (tenant INTEGER NOT NULL, name TEXT NOT NULL, party INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (tenant, name)) WITHOUT ROWID;
+CREATE TABLE idempotency (tenant INTEGER NOT NULL, key BLOB NOT NULL, fingerprint BLOB NOT NULL,
+  state TEXT NOT NULL, id TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()),
+  PRIMARY KEY (tenant, key)) WITHOUT ROWID;
 """

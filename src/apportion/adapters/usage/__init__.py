@@ -4,6 +4,7 @@ Owns: reading, bounds on hostile input, the flat columns. Does not own: prices, 
 """
 
 from apportion.adapters.usage.batch import Batch, Intake, Rejected
-from apportion.adapters.usage.files import read_usage
+from apportion.adapters.usage.files import read_usage, usage_door
+from apportion.adapters.usage.jsonl import JsonDoor, parse
 
-__all__ = ["Batch", "Intake", "Rejected", "read_usage"]
+__all__ = ["Batch", "Intake", "JsonDoor", "Rejected", "parse", "read_usage", "usage_door"]

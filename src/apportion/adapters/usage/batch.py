@@ -9,8 +9,8 @@ from blake3 import blake3
 
 from apportion.adapters.lines import FileRefused
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
+from apportion.model.agreement import Service
 from apportion.model.references import near
-from apportion.model.service import Service
 from apportion.model.usage import Usage
 
 BATCH_BYTES = 8 << 20

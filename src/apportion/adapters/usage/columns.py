@@ -20,8 +20,8 @@ from apportion.adapters.lines import FileRefused
 from apportion.adapters.usage.batch import ANY_SERVICE, Intake, shown
 from apportion.adapters.usage.cells import Instants, ident, label, number, payers, seconds
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
+from apportion.model.agreement import Service
 from apportion.model.references import RECORD_COLUMNS, near
-from apportion.model.service import Service
 from apportion.model.usage import PartUse, PayerUse, Usage
 
 COLUMNS_MAX = 1000

@@ -12,7 +12,7 @@ from apportion.adapters.usage.csv import CsvDoor
 from apportion.adapters.usage.jsonl import JsonDoor
 from apportion.adapters.usage.parquet import read_parquet
 from apportion.errors import RefusalCode, refuse
-from apportion.model.service import Service
+from apportion.model.agreement import Service
 
 BATCH_RECORDS = 1000
 
@@ -60,3 +60,8 @@ def read_usage(
         field="path",
         fix="Use .csv, .jsonl, .csv.gz, .jsonl.gz or .parquet.",
     )
+
+
+def usage_door(services: Mapping[str, Service], zone: str) -> JsonDoor:
+    """The door for single records in JSON that come from elsewhere than a file."""
+    return JsonDoor(Intake("request", services), Instants(zone))

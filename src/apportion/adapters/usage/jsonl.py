@@ -13,8 +13,8 @@ from apportion.adapters.usage.batch import Door, Intake, shown
 from apportion.adapters.usage.cells import Instants, ident, label, number, weight
 from apportion.adapters.usage.columns import attributes_of
 from apportion.errors import RefusalCode, Refused, refuse
+from apportion.model.agreement import Service
 from apportion.model.references import near
-from apportion.model.service import Service
 from apportion.model.usage import PartUse, PayerUse, Usage
 
 _ENTRIES_MAX = 1000

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from apportion.faces.cli import accounts, books, catalogs, inquiry, pricing, proof, start
+from apportion.faces.cli import accounts, books, catalogs, inquiry, pricing, proof, serving, start, trust
 from apportion.faces.cli.failure import report
 
 _WORDS = """Share out the work, share out the fee.
@@ -24,8 +24,9 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Book": [books.run, books.close, books.topup],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
-    "Keep": [books.forget, start.serve],
+    "Keep": [serving.serve, books.forget],
 }
+KEYS: dict[str, Callable[..., Any]] = {"create": serving.create, "list": serving.show, "revoke": serving.revoke}
 CATALOG: list[Callable[..., Any]] = [catalogs.check, catalogs.apply, catalogs.show, catalogs.diff]
 TERMS = ("Price", "catalog", "The terms: services, providers, tariffs, agreements.")
 
@@ -58,6 +59,12 @@ def _build() -> App:
             for command in CATALOG:
                 terms.command(command, help_format="markdown")
             program.command(terms)
+    keys = App(name="key", help="The keys of those who use a node.", default_parameter=program.default_parameter)
+    keys.group = program["serve"].group
+    for name, command in KEYS.items():
+        keys.command(command, name=name, help_format="markdown")
+    program.command(keys)
+    program.command(trust.commands("Look", program.default_parameter))
     return program
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from apportion.faces.cli.options import ANSWER, PLACE, Answer, Live, Place
 from apportion.faces.invoked import program
@@ -134,8 +135,9 @@ def _is_store(file: str) -> bool:
 
 
 def _beside(store: str) -> str:
-    """The heads file of a store, when there is one."""
-    return store + ".heads" if Path(store + ".heads").is_file() else ""
+    """The heads file of a store, when there is one; that of a database lies in the current folder."""
+    name = urlsplit(store).path.strip("/") if "://" in store else store
+    return name + ".heads" if Path(name + ".heads").is_file() else ""
 
 
 def _raw(file: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""First steps: ``demo``, ``init``, and ``serve``, which is to come."""
+"""First steps: ``demo`` and ``init``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from apportion.faces.cli.options import ANSWER, Answer, BadUsage
+from apportion.faces.cli.options import ANSWER, Answer
 from apportion.faces.invoked import program
 
 
@@ -64,8 +64,3 @@ def init(folder: str = ".", /, *, answer: Answer = ANSWER) -> None:
         {"files": paths[:2], "next": following},
         f"Wrote {paths[0]} (who delivers a ride, at what price) and {paths[1]} (six rides).\n\nNext:\n  {following}",
     )
-
-
-def serve() -> None:
-    """The API and the console on one port. They arrive with the next release."""
-    raise BadUsage("serve, with the API and the console, arrives with the next release; `apportion run` works today.")

@@ -7,12 +7,14 @@ from apportion.stages.rate.allocate import Allocated, allocate_fee
 from apportion.stages.rate.amounts import charge_amounts
 from apportion.stages.rate.apportion import Apportioned, by_cost_alone, by_weight, by_wholesale
 from apportion.stages.rate.inverse import affordable, grantable
+from apportion.stages.rate.linear import Linear, joined
 from apportion.stages.rate.price import Pricer, compile_tariff
 from apportion.stages.rate.priced import Priced
 
 __all__ = [
     "Allocated",
     "Apportioned",
+    "Linear",
     "Priced",
     "Pricer",
     "affordable",
@@ -23,4 +25,5 @@ __all__ = [
     "charge_amounts",
     "compile_tariff",
     "grantable",
+    "joined",
 ]

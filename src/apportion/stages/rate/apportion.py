@@ -11,18 +11,24 @@ from apportion.money import Exact, common, settle
 from apportion.money.rounding import nearest
 
 
-class Apportioned(msgspec.Struct, frozen=True):
+class Apportioned(msgspec.Struct, frozen=True, gc=False):
     """``portions`` per part and what the ``platform`` keeps, in atoms; ``sponsored`` is what a sponsor must add.
 
-    Σ portions + platform = fee + sponsored. ``dues`` are the exact shares (atoms, the platform's last) and
+    Σ portions + platform = fee + sponsored. ``nums`` over ``den`` are the exact dues (atoms, the platform's last) and
     ``kept`` what rounding kept from each of them (10^−9 atoms, together zero unless a sponsor adds).
     """
 
     portions: list[int]
     platform: int
     sponsored: int
-    dues: list[Exact]
+    nums: list[int]
+    den: int
     kept: list[int]
+
+    @property
+    def dues(self) -> list[Exact]:
+        """The exact dues one by one."""
+        return [Exact(num, self.den) for num in self.nums]
 
 
 def by_wholesale(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
@@ -38,15 +44,19 @@ def by_wholesale(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Appor
     nums, den = common([*dues, Exact(fee)])
     if min(nums) < 0:
         return _mirror(fee, dues, order)
-    cost = sum(nums) - nums[-1]
-    margin = nums[-1] - cost
+    del nums[-1]
+    return by_whole_costs(fee, nums, den, order)
+
+
+def by_whole_costs(fee: int, costs: list[int], den: int, order: Sequence[int]) -> Apportioned:
+    """``by_wholesale`` for dues that stand over one denominator already, none of them negative, nor the fee."""
+    cost = sum(costs)
+    margin = fee * den - cost
     if margin >= 0:
-        nums[-1] = margin
-        return _settled(fee, 0, nums, den, order)
+        return _settled(fee, 0, [*costs, margin], den, order)
     total = nearest(cost, den)
-    nums[-1] = 0
-    shares, kept = settle(total, nums[:-1], den, order)
-    return Apportioned(shares, 0, total - fee, [Exact(n, den) for n in nums], [*kept, 0])
+    shares, kept = settle(total, costs, den, order)
+    return Apportioned(shares, 0, total - fee, [*costs, 0], den, [*kept, 0])
 
 
 def by_cost_alone(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Apportioned:
@@ -59,7 +69,7 @@ def by_cost_alone(fee: int, dues: Sequence[Exact], order: Sequence[int]) -> Appo
     cost = nearest(sum(nums), den)
     shares, kept = settle(cost, nums[:-1], den, order)
     nums[-1] = fee * den - sum(nums)
-    return Apportioned(shares, fee - cost, 0, [Exact(n, den) for n in nums], [*kept, -sum(kept)])
+    return Apportioned(shares, fee - cost, 0, nums, den, [*kept, -sum(kept)])
 
 
 def by_weight(
@@ -93,7 +103,7 @@ def by_weight(
 def _settled(fee: int, sponsored: int, nums: list[int], den: int, order: Sequence[int]) -> Apportioned:
     shares, kept = settle(fee, nums, den, order)
     platform = shares.pop()
-    return Apportioned(shares, platform, sponsored, [Exact(n, den) for n in nums], kept)
+    return Apportioned(shares, platform, sponsored, nums, den, kept)
 
 
 def _negated(split: Apportioned) -> Apportioned:
@@ -101,7 +111,8 @@ def _negated(split: Apportioned) -> Apportioned:
         [-p for p in split.portions],
         -split.platform,
         -split.sponsored,
-        [-d for d in split.dues],
+        [-num for num in split.nums],
+        split.den,
         [-k for k in split.kept],
     )
 

@@ -15,8 +15,8 @@ from apportion.model.calendar import zone_of
 from apportion.model.tariff import Component, DeckRow, Flat, Package, Tariff, Unit, Use
 from apportion.stages.rate.cut import Chain, chains_of
 from apportion.stages.rate.deck import DeckIndex, not_sold
-from apportion.stages.rate.tiers import Pair
 from apportion.stages.rate.terms import Term, compile_term
+from apportion.stages.rate.tiers import Pair
 
 _KEPT_PLANS = 65536
 _DAWN = datetime.min.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from apportion.model.charge import PriceLine
 from apportion.money import Exact
 from apportion.money.exact import ZERO
 from apportion.stages.rate.terms import HUNDRED, Term
@@ -14,17 +15,6 @@ from apportion.stages.rate.terms import HUNDRED, Term
 Part = tuple[Term, int, int, int, int, int, int, str]
 #: percentages by tax name
 Rates = dict[str, Exact]
-
-
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One component of a price, numbers as text: billed ``quantity``, ``price`` as the tariff says it, ``exact``."""
-
-    component: str
-    measure: str
-    quantity: str
-    price: str
-    exact: str
-    note: str = ""
 
 
 class Tax(msgspec.Struct, frozen=True):
@@ -36,7 +26,7 @@ class Tax(msgspec.Struct, frozen=True):
     amount: Exact
 
 
-class Priced(msgspec.Struct):
+class Priced(msgspec.Struct, gc=False):
     """A price before rounding: ``exact`` is net of tax, in whole units of the currency.
 
     ``totals`` are the new running totals to store (empty when none); ``version`` tells the tariff's content.
@@ -51,7 +41,7 @@ class Priced(msgspec.Struct):
     tax_included: bool = False
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[PriceLine, ...]:
         """What each component contributed, in the order of the tariff."""
         return tuple(_line(part) for part in self.parts)
 
@@ -100,7 +90,7 @@ def _ladder_note(term: Term, num: int, den: int) -> str:
     return ", ".join(words)
 
 
-def _line(part: Part) -> Line:
+def _line(part: Part) -> PriceLine:
     term, measured, over, units, unit, num, den, extra = part
     quantity = Exact(units, unit)
     notes = [extra] if extra else []
@@ -114,4 +104,4 @@ def _line(part: Part) -> Line:
         notes.append(f"{Exact(*term.free).text()} free")
     if term.price and (ladder := _ladder_note(term, abs(units), unit)):
         notes.append(ladder)
-    return Line(term.name, term.measure, quantity.text(), term.price, Exact(num, den).text(), "; ".join(notes))
+    return PriceLine(term.name, term.measure, quantity.text(), term.price, Exact(num, den).text(), "; ".join(notes))

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tariffs import read_tariff
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.band import Band
@@ -21,6 +20,7 @@ from apportion.model.tariff_check import check
 from apportion.money import Exact
 from apportion.stages.rate import Pricer, compile_tariff
 from apportion.stages.rate.bands import Timetable
+from tests.tariffs import read_tariff
 
 COPENHAGEN, NEW_YORK = ZoneInfo("Europe/Copenhagen"), ZoneInfo("America/New_York")
 HOUR = 3_600_000_000

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.tariffs import read_tariff
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.tariff import Use
 from apportion.model.tariff_check import check
 from apportion.money import Exact
 from apportion.stages.rate import Pricer, compile_tariff
+from tests.tariffs import read_tariff
 
 TALK = {"kind": "unit", "name": "talk", "measure": "seconds", "per": 60}
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

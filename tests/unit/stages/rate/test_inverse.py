@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from tests.tariffs import read_tariff
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.tariff import Use
 from apportion.model.tariff_check import check
 from apportion.money import Exact, Money, parse_asset
 from apportion.stages.rate import Pricer, affordable, compile_tariff, grantable
+from tests.tariffs import read_tariff
 
 EUR = parse_asset("EUR/4")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

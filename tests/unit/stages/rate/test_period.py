@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from tests.tariffs import read_tariff
 
 from apportion.errors import Refused
 from apportion.model.tariff import Use
 from apportion.model.tariff_check import check
 from apportion.money import Exact
 from apportion.stages.rate import Pricer, compile_tariff
+from tests.tariffs import read_tariff
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ENERGY = '[[components]]\nkind = "unit"\nname = "energy"\nmeasure = "kwh"\nprice = 0.1\n'

@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.tariffs import read_tariff
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.tariff import Use
 from apportion.model.tariff_check import check
 from apportion.money import Exact, parse_asset
 from apportion.stages.rate import Pricer, charge_amounts, compile_tariff
+from tests.tariffs import read_tariff
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 

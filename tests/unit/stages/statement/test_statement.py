@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.charge import Charge, Portion, PriceLine, Share, TaxLine
 from apportion.model.journal import UsageLine
 from apportion.model.party import Provider
-from apportion.model.service import Part, Service
 from apportion.model.statement import Received, Seal, Statement
 from apportion.model.tariff import Tariff, Unit
 from apportion.model.usage import PayerUse

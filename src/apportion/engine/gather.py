@@ -1,0 +1,241 @@
+"""Gathering: many callers at once, one writer. What waits is taken as one group, made durable together, answered once.
+
+The writer thread owns the engines. A long request is cut into pieces that take turns with the short ones. What was
+accepted is finished, also when the node is told to stop; what can not be taken is refused before it is accepted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from apportion.engine.engine import Engine
+from apportion.engine.tend import Tending
+from apportion.errors import StoreUnavailable
+from apportion.model.command import Outcome
+
+GROUP, PIECE = 1000, 250
+_STOPPED = "The node is stopping. Send the request again, with the same Idempotency-Key, when it is ready."
+_FAILED = (
+    "The store failed while this was being written. Ask again, with the same Idempotency-Key, when the node is back."
+)
+
+
+class Full(Exception):
+    """More waits than the node takes; ``mine`` says that it is this tenant's own doing."""
+
+    def __init__(self, mine: bool) -> None:
+        super().__init__("Too much is waiting. Send the request again in a second.")
+        self.mine = mine
+
+
+class Job:
+    """One request on its way: ``commands`` for the next groups, or an ``act`` that needs the writer alone.
+
+    ``tell`` makes the answer when everything is durable; ``waiter`` is the caller's own.
+    """
+
+    __slots__ = ("act", "commands", "error", "outcomes", "result", "tell", "tenant", "waiter")
+
+    def __init__(
+        self,
+        tenant: str,
+        commands: Sequence[object] = (),
+        tell: Callable[[Engine, list[Outcome]], Any] | None = None,
+        act: Callable[[Engine], Any] | None = None,
+    ) -> None:
+        self.tenant, self.commands, self.tell, self.act = tenant, commands, tell, act
+        self.outcomes: list[Outcome] = []
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.waiter: Any = None
+
+    @property
+    def weight(self) -> int:
+        """How many records wait with it."""
+        return max(1, len(self.commands))
+
+
+class Gatherer:
+    """The writer thread of a node, and the queue before it.
+
+    ``wake`` is called once per group with the jobs that are done; ``broken`` when the store failed and no more can be
+    written. ``waiting`` records are taken at most.
+    """
+
+    def __init__(
+        self,
+        engines: dict[str, Engine],
+        wake: Callable[[list[Job]], None],
+        broken: Callable[[], None] = lambda: None,
+        waiting: int = 20_000,
+        pause: float = 1.0,
+    ) -> None:
+        self._engines, self._wake, self._broken, self._pause = engines, wake, broken, pause
+        self._limit = waiting
+        self._jobs: deque[Job] = deque()
+        self._waiting: dict[str, int] = dict.fromkeys(engines, 0)
+        self._total = 0
+        self._turn = threading.Condition()
+        self._stopping = self.failed = False
+        self.reason = ""
+        self._tending = {name: Tending(engine) for name, engine in engines.items()}
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Accept a job; it will be answered.
+
+        Raises:
+            Full: the queue has no room.
+            StoreUnavailable: the node is stopping or has failed.
+        """
+        with self._turn:
+            if self._stopping or self.failed:
+                raise StoreUnavailable(_FAILED if self.failed else _STOPPED)
+            mine = self._waiting[job.tenant]
+            if self._total and self._total + job.weight > self._limit:
+                raise Full(mine * 2 > self._limit)
+            if mine and len(self._waiting) > 1 and (mine + job.weight) * 2 > self._limit:
+                raise Full(True)
+            self._count(job, job.weight)
+            self._jobs.append(job)
+            if len(self._jobs) == 1:
+                self._turn.notify()
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait."""
+        return self._total
+
+    def stop(self) -> None:
+        """Take no more, finish what was accepted, and come back when that is done."""
+        with self._turn:
+            self._stopping = True
+            self._turn.notify()
+        self._thread.join()
+
+    def _count(self, job: Job, weight: int) -> None:
+        self._waiting[job.tenant] += weight
+        self._total += weight
+
+    # the writer
+
+    def _run(self) -> None:
+        tended = time.monotonic()
+        while True:
+            with self._turn:
+                if not self._jobs and not self._stopping:
+                    self._turn.wait(self._pause)
+                if not self._jobs and self._stopping:
+                    return
+                taken = self._take()
+            try:
+                done = self._work(taken)
+                if time.monotonic() - tended > self._pause:
+                    self._tend()
+                    tended = time.monotonic()
+            except BaseException as error:
+                self._fail(taken, error)
+                return
+            self._answer(done)
+
+    def _take(self) -> list[tuple[Job, Sequence[object]]]:
+        """The next group: pieces of the jobs in turn, or one job that needs the writer alone."""
+        taken: list[tuple[Job, Sequence[object]]] = []
+        room, again = GROUP, deque[Job]()
+        while self._jobs and room > 0:
+            job = self._jobs[0]
+            if job.act is not None:
+                if taken:
+                    break
+                self._jobs.popleft()
+                taken.append((job, ()))
+                break
+            self._jobs.popleft()
+            at = len(job.outcomes)
+            piece = job.commands[at : at + min(PIECE, room)]
+            taken.append((job, piece))
+            room -= max(1, len(piece))
+            if at + len(piece) < len(job.commands):
+                again.append(job)
+        self._jobs.extend(again)
+        return taken
+
+    def _work(self, taken: list[tuple[Job, Sequence[object]]]) -> list[Job]:
+        """Carry out a group, tenant by tenant; the jobs that are done with it."""
+        done: list[Job] = []
+        for tenant in dict.fromkeys(job.tenant for job, _ in taken):
+            mine = [(job, piece) for job, piece in taken if job.tenant == tenant]
+            engine = self._engines[tenant]
+            if mine[0][0].act is not None:
+                self._act(engine, mine[0][0])
+            else:
+                self._group(engine, mine)
+            self._tending[tenant].noted(mine)
+            done += [job for job, _ in mine if job.error or job.act or len(job.outcomes) == len(job.commands)]
+        for job in done:
+            if job.error is None and job.tell is not None:
+                try:
+                    job.result = job.tell(self._engines[job.tenant], job.outcomes)
+                except Exception as error:
+                    job.error = error
+        return done
+
+    def _group(self, engine: Engine, mine: list[tuple[Job, Sequence[object]]]) -> None:
+        """One group through the commit loop; a job that no decision could be prepared for fails alone."""
+        try:
+            outcomes = engine.writer.commit([command for _, piece in mine for command in piece])
+        except Exception as error:
+            if engine.committer is None or engine.committer.failed:
+                raise
+            if len(mine) == 1:
+                mine[0][0].error = error
+                return
+            for one in mine:
+                self._group(engine, [one])
+            return
+        at = 0
+        for job, piece in mine:
+            job.outcomes += outcomes[at : at + len(piece)]
+            at += len(piece)
+
+    def _act(self, engine: Engine, job: Job) -> None:
+        assert job.act is not None
+        try:
+            job.result = job.act(engine)
+        except Exception as error:
+            if engine.committer is None or engine.committer.failed:
+                raise
+            job.error = error
+
+    def _tend(self) -> None:
+        for tending in self._tending.values():
+            tending.tend()
+
+    def _answer(self, done: list[Job]) -> None:
+        if done:
+            with self._turn:
+                for job in done:
+                    self._count(job, -job.weight)
+                    if job.error is not None and job in self._jobs:
+                        self._jobs.remove(job)
+            self._wake(done)
+
+    def _fail(self, taken: list[tuple[Job, Sequence[object]]], error: BaseException) -> None:
+        """The store broke: nobody who waits is told that anything was written, and nobody waits in vain."""
+        with self._turn:
+            self.failed = True
+            left = list(dict.fromkeys([*(job for job, _ in taken), *self._jobs]))
+            self._jobs.clear()
+        for job in left:
+            job.error, job.result = StoreUnavailable(_FAILED), None
+        self.reason = f"{type(error).__name__}: {error}"
+        self._wake(left)
+        self._broken()

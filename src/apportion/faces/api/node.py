@@ -1,0 +1,194 @@
+"""A node at work: the writer thread, the readers, the keys; what the event loop hands over and gets back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from apportion.engine.access import Keyring, all_keys, new_key
+from apportion.engine.cursor import make_secret
+from apportion.engine.engine import Engine
+from apportion.engine.exchange import KeyInput
+from apportion.engine.gather import Full, Gatherer, Job
+from apportion.errors import NotFound
+from apportion.faces.receiving import Receiving
+from apportion.model.access import AccessRole
+
+T = TypeVar("T")
+Opener = Callable[[], dict[str, Engine]]
+READERS, READS_WAITING, EXPORTS = 2, 200, 2
+
+
+class Node:
+    """Everything behind the routes. ``open_readers`` opens all tenants read-only, once per reading thread."""
+
+    def __init__(self, engines: dict[str, Engine], open_readers: Opener) -> None:
+        self.engines = engines
+        for engine in engines.values():
+            make_secret(engine)
+            with suppress(NotFound):  # no catalog yet: the first one comes over HTTP
+                _ = engine.writer
+        self.keyring = Keyring(engines.values())
+        self.gatherer = Gatherer(engines, self._wake, self._broken)
+        self.draining = False
+        self.on_broken: Callable[[], None] = lambda: None
+        self._open = open_readers
+        self._clock = next(iter(engines.values())).clock
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._mine = threading.local()
+        self._opened: list[dict[str, Engine]] = []
+        self._reading = self._exporting = 0
+        self._receiving: dict[str, Receiving] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def first_key(self, tenant: str) -> str:
+        """An operator's key when the tenant has none: its secret, to be shown once; else nothing."""
+        engine = self.engines[tenant]
+        if self.keyring.has_operator(tenant, engine.clock.now()):
+            return ""
+        made, credential = new_key(engine, KeyInput(AccessRole.OPERATOR, label="first"))
+        self.keyring.put(credential)
+        return made.secret
+
+    def now(self) -> str:
+        """The present instant."""
+        return self._clock.now()
+
+    async def refresh_keys(self, tenant: str) -> None:
+        """Take note of keys that were made or revoked."""
+        for credential in await self.read(tenant, all_keys):
+            self.keyring.put(credential)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to work."""
+        self._loop = loop
+        self.gatherer.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests that write are taken."""
+        return self._loop is not None and not self.draining and not self.gatherer.failed
+
+    def stop(self) -> None:
+        """Finish what was accepted, seal the books, release the store."""
+        self.draining = True
+        self.gatherer.stop()
+        self._readers.shutdown()
+        for opened in self._opened:
+            next(iter(opened.values())).store.close()
+        for engine in self.engines.values():
+            assert engine.committer is not None
+            engine.committer.close()
+        next(iter(self.engines.values())).store.close()
+
+    def receiving(self, tenant: str) -> Receiving | None:
+        """The door for usage by the catalog in force; None when there is no catalog yet."""
+        engine = self.engines[tenant]
+        assert engine.committer is not None
+        terms = engine.committer.terms
+        if terms is None:
+            return None
+        known = self._receiving.get(tenant)
+        if known is None or known.catalog is not terms.catalog:
+            known = self._receiving[tenant] = Receiving(terms.catalog)
+        return known
+
+    # handing over
+
+    async def write(self, job: Job) -> Any:
+        """Give a job to the writer and wait for its answer."""
+        assert self._loop is not None
+        job.waiter = self._loop.create_future()
+        self.gatherer.submit(job)
+        return await job.waiter
+
+    def _wake(self, jobs: list[Job]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(_resolve, jobs)
+
+    def _broken(self) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.on_broken)
+
+    async def read(self, tenant: str, ask: Callable[[Engine], T]) -> T:
+        """Answer a question on a reading thread.
+
+        Raises:
+            Full: too many questions wait.
+        """
+        return await self.work(lambda: ask(self._engine(tenant)))
+
+    async def work(self, run: Callable[[], T]) -> T:
+        """Run something long on a reading thread, so that the event loop goes on."""
+        assert self._loop is not None
+        if self._reading >= READS_WAITING:
+            raise Full(False)
+        self._reading += 1
+        try:
+            return await self._loop.run_in_executor(self._readers, run)
+        finally:
+            self._reading -= 1
+
+    def _engine(self, tenant: str) -> Engine:
+        engines: dict[str, Engine] | None = getattr(self._mine, "engines", None)
+        if engines is None:
+            engines = self._mine.engines = self._open()
+            self._opened.append(engines)
+        return engines[tenant]
+
+    async def lines(self, tenant: str, ask: Callable[[Engine], Iterator[bytes]]) -> Any:
+        """A long answer in chunks, over a connection and a thread of its own.
+
+        Raises:
+            Full: as many long answers as may run are under way.
+        """
+        assert self._loop is not None
+        if self._exporting >= EXPORTS:
+            raise Full(False)
+        self._exporting += 1
+        pool = ThreadPoolExecutor(1, thread_name_prefix="export")
+        engines: dict[str, Engine] = {}
+
+        def begin() -> Iterator[bytes]:
+            engines.update(self._open())
+            return _chunks(ask(engines[tenant]))
+
+        def end() -> None:
+            if engines:
+                next(iter(engines.values())).store.close()
+
+        try:
+            chunks = await self._loop.run_in_executor(pool, begin)
+            while chunk := await self._loop.run_in_executor(pool, next, chunks, b""):
+                yield chunk
+        finally:
+            self._exporting -= 1
+            pool.submit(end)
+            pool.shutdown(wait=False)
+
+
+def _chunks(lines: Iterator[bytes], size: int = 1 << 16) -> Iterator[bytes]:
+    held, length = [], 0
+    for line in lines:
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def _resolve(jobs: list[Job]) -> None:
+    """On the event loop: hand every waiter its answer."""
+    for job in jobs:
+        if job.waiter is None or job.waiter.done():
+            continue  # the caller has gone; what was accepted is done all the same
+        if job.error is not None:
+            job.waiter.set_exception(job.error)
+        else:
+            job.waiter.set_result(job.result)

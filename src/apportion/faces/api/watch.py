@@ -1,0 +1,86 @@
+"""Watching: one JSON line per request, and metrics. Neither ever holds a secret, a body, a person or a path."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import Counter as Counting
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from apportion.engine.exchange import UsageAnswer
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
+
+
+class Watch:
+    """The log and the metrics of a node; ``level`` above info leaves out the lines of single requests."""
+
+    def __init__(self, level: str = "info") -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter("apportion_requests", "Requests.", ["route", "status"], registry=self.registry)
+        self._seconds = Histogram(
+            "apportion_request_seconds", "Time to answer.", registry=self.registry, buckets=_BUCKETS
+        )
+        self._records = Counter("apportion_usage_records", "Usage records.", ["state"], registry=self.registry)
+        self._waiting = Gauge("apportion_waiting_records", "Records that wait for the writer.", registry=self.registry)
+        number = logging.getLevelNamesMapping()[level.upper()]
+        self._every = number <= logging.INFO
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(_stderr()),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(number),
+            cache_logger_on_first_use=True,
+        )
+        self._cells: dict[tuple[str, int], Any] = {}
+
+    def request(self, id: str, route: str, key: str, status: int, seconds: float) -> None:
+        """One request is answered."""
+        cell = self._cells.get((route, status))
+        if cell is None:
+            cell = self._cells[route, status] = self._requests.labels(route, str(status))
+        cell.inc()
+        self._seconds.observe(seconds)
+        if self._every:
+            ms = round(seconds * 1000, 2)
+            self._log.info("request", request_id=id, operation=route, key=key, status=status, ms=ms)
+
+    def told(self, answer: Any) -> None:
+        """Usage records ended in their classes."""
+        if isinstance(answer, UsageAnswer):
+            for state, count in Counting([record.state for record in answer.records]).items():
+                self._records.labels(state.value).inc(count)
+
+    def event(self, what: str, **facts: Any) -> None:
+        """Something that an operator should know."""
+        self._log.warning(what, **facts)
+
+    def note(self, what: str, **facts: Any) -> None:
+        """Something that is good to know."""
+        self._log.info(what, **facts)
+
+    def crash(self, id: str, error: BaseException) -> None:
+        """A request that should not have failed: where in the code, never with which values."""
+        places = [
+            f"{frame.filename.rpartition('apportion/')[2]}:{frame.lineno}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        self._log.error("internal", request_id=id, error=type(error).__name__, at=places[-6:])
+
+    def metrics(self, waiting: int) -> tuple[str, bytes]:
+        """The metrics as Prometheus reads them."""
+        self._waiting.set(waiting)
+        return CONTENT_TYPE_LATEST, generate_latest(self.registry)
+
+
+def _stderr() -> Any:
+    import sys
+
+    return sys.stderr

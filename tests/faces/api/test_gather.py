@@ -1,0 +1,138 @@
+"""The writer thread by itself: a bounded queue, pieces in turn, a drain, and what happens when things break."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import apportion
+from apportion.engine.engine import Engine
+from apportion.engine.gather import Full, Gatherer, Job
+from apportion.errors import StoreUnavailable
+from apportion.model.command import ChargeUsage
+from apportion.model.usage import PayerUse, Usage
+from tests.faces.api.nodes import catalog
+
+
+def charges(name: str, count: int) -> list[object]:
+    from tests.book import START
+
+    return [
+        ChargeUsage(Usage("m", f"{name}-{i}", "ride", START, None, (PayerUse("eve"),), (), {"km": "1"}))
+        for i in range(count)
+    ]
+
+
+class Desk:
+    """A gatherer on a fresh store that remembers in which order jobs were done, and in which groups."""
+
+    def __init__(self, path: Path, **more: Any) -> None:
+        self.engine: Engine = apportion.open(str(path))
+        self.engine.apply(catalog())
+        self.done: list[Job] = []
+        self.woken = self.broken = 0
+        self.some = threading.Condition()
+        self.gatherer = Gatherer({"main": self.engine}, self._wake, self._break, **more)
+
+    def _wake(self, jobs: list[Job]) -> None:
+        with self.some:
+            self.woken += 1
+            self.done += jobs
+            self.some.notify_all()
+
+    def _break(self) -> None:
+        self.broken += 1
+
+    def wait(self, count: int) -> None:
+        with self.some:
+            assert self.some.wait_for(lambda: len(self.done) >= count, 20)
+
+
+Made = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Made:
+    return lambda **more: Desk(tmp_path / "books.db", **more)
+
+
+def test_what_waits_is_one_group_and_one_waking(desk: Made) -> None:
+    one = desk()
+    jobs = [Job("main", charges(f"j{n}", 3), lambda engine, outcomes: len(outcomes)) for n in range(50)]
+    for job in jobs:
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert one.done == jobs and one.woken == 1 and {job.result for job in jobs} == {3}
+    assert one.gatherer.waiting == 0
+    one.engine.close()
+
+
+def test_a_full_queue_refuses_before_it_accepts(desk: Made) -> None:
+    one = desk(waiting=100)
+    one.gatherer.submit(Job("main", charges("a", 90)))
+    with pytest.raises(Full) as full:
+        one.gatherer.submit(Job("main", charges("b", 20)))
+    assert full.value.mine
+    one.gatherer.submit(Job("main", charges("c", 10)))
+    one.gatherer.start()
+    one.wait(2)
+    one.gatherer.submit(Job("main", charges("d", 500)))  # longer than the queue, but nothing waits
+    one.gatherer.stop()
+    assert [len(job.outcomes) for job in one.done] == [90, 10, 500]
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        one.gatherer.submit(Job("main", charges("e", 1)))
+    one.engine.close()
+
+
+def test_long_jobs_take_turns_with_short_ones(desk: Made) -> None:
+    one = desk()
+    long, short = Job("main", charges("long", 5000)), Job("main", charges("short", 1))
+    alone = Job("main", act=lambda engine: engine.tenant_name)
+    for job in (long, short, alone):
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert one.done == [short, alone, long] and alone.result == "main" and len(long.outcomes) == 5000
+    one.engine.close()
+
+
+def test_a_job_that_no_decision_can_be_made_of_fails_alone(desk: Made) -> None:
+    one = desk()
+    good, bad, told = (
+        Job("main", charges("a", 2)),
+        Job("main", [ChargeUsage(None)]),
+        Job("main", charges("b", 1), lambda *_: 1 // 0),
+    )
+    acting = Job("main", act=lambda engine: 1 // 0)
+    for job in (good, bad, told, acting):
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert good.error is None and len(good.outcomes) == 2
+    assert bad.error is not None and isinstance(told.error, ZeroDivisionError) and acting.error is not None
+    assert not one.gatherer.failed and one.broken == 0
+    one.engine.close()
+
+
+def test_a_store_that_breaks_answers_everybody_and_stops(desk: Made) -> None:
+    one = desk()
+
+    def broken() -> None:
+        raise OSError("the disk is gone")
+
+    one.engine.store.commit = broken  # type: ignore[method-assign]
+    jobs = [Job("main", charges(f"j{n}", 400)) for n in range(5)]
+    for job in jobs:
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert one.gatherer.failed and one.broken == 1
+    assert sorted(map(id, one.done)) == sorted(map(id, jobs))
+    assert all(isinstance(job.error, StoreUnavailable) for job in jobs)
+    with pytest.raises(StoreUnavailable, match="failed"):
+        one.gatherer.submit(Job("main", charges("late", 1)))
