@@ -22,8 +22,8 @@ class FileLock:
         except OSError as error:
             self.drop()
             raise StoreUnavailable(
-                f"{path} is being written by another process. Wait for it to end, or send the command to the "
-                "server that holds it (--store http://HOST:PORT)."
+                f"{path} is being written by another process. Wait for it to end, or ask the node that holds it, "
+                "over HTTP (apportion.Client)."
             ) from error
 
     def drop(self) -> None:

@@ -229,8 +229,8 @@ class Link:
             mine = self.stream(tenant) if stream is None else stream
             if not self.lease(tenant, mine):
                 raise StoreUnavailable(
-                    f"{self.place} is being written by another process. Wait for it to end, or send the command to the "
-                    "server that holds it (--store http://HOST:PORT)."
+                    f"{self.place} is being written by another process. Wait for it to end, or ask the node that "
+                    "holds it, over HTTP (apportion.Client)."
                 )
             try:
                 self.run("BEGIN")
