@@ -140,9 +140,6 @@ class Store(Protocol):
     def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
         """All (period, account number) that are closed."""
 
-    def closed(self, tenant: int, period: str) -> dict[int, int]:
-        """Accounts for which ``period`` is closed."""
-
     def stage(self, writes: Writes) -> None:
         """Begin a transaction and put the group into it; on an error nothing is left."""
 

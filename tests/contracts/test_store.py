@@ -93,7 +93,7 @@ def test_everything_written_comes_back(store: Store) -> None:
     hold = Hold(1, 1, "session", 900, "2026-11-02T00:00:00Z")
     assert store.holds(tenant, [1, 2]) == {1: hold} and list(store.all_holds(tenant)) == [hold]
     assert store.pending(tenant, 10) == [(key(1001), b"parked")] and store.pending(tenant, 10, key(1001)) == []
-    assert store.closed(tenant, "2026-10") == {1: 1} and store.closed_periods(tenant) == {("2026-10", 1)}
+    assert store.closed_periods(tenant) == {("2026-10", 1)}
     assert store.document(tenant, "stm_1") == b"statement" and store.catalogs(tenant) == ["cat_1"]
     assert set(store.documents(tenant)) == {"cat_1", "stm_1"}
     assert store.fact(tenant, "assets") == "1" and store.facts(tenant)["assets"] == "1"

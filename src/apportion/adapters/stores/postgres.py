@@ -260,10 +260,6 @@ class PostgresStore:
         sql = "SELECT key, payload FROM pending WHERE tenant = %s AND key > %s ORDER BY key LIMIT %s"
         return self._rows(sql, tenant, after, limit)
 
-    def closed(self, tenant: int, period: str) -> dict[int, int]:
-        rows = self._rows("SELECT account, n FROM closed WHERE tenant = %s AND period = %s", tenant, period)
-        return dict(rows)
-
     def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
         return set(self._rows("SELECT period, account FROM closed WHERE tenant = %s", tenant))
 

@@ -230,9 +230,6 @@ class SqliteStore:
         sql = "SELECT key, payload FROM pending WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?"
         return list(self._db.execute(sql, (tenant, after, limit)))
 
-    def closed(self, tenant: int, period: str) -> dict[int, int]:
-        return dict(self._db.execute("SELECT account, n FROM closed WHERE tenant = ? AND period = ?", (tenant, period)))
-
     def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
         """All (period, account) that are closed."""
         return set(self._db.execute("SELECT period, account FROM closed WHERE tenant = ?", (tenant,)))
