@@ -50,6 +50,17 @@ class Person(msgspec.Struct):
     record: Key = b""
 
 
+class Course(msgspec.Struct, frozen=True):
+    """Something with a life of its own (a session, a payment …) as it stands: its ``id``, its last line of the books.
+
+    ``due`` is when somebody must look at it again though nobody calls (RFC 3339), empty when nobody must.
+    """
+
+    id: str
+    due: str
+    line: bytes
+
+
 class Writes(msgspec.Struct):
     """Everything one group changes, written in one transaction.
 
@@ -73,6 +84,7 @@ class Writes(msgspec.Struct):
     documents: list[tuple[str, int, bytes]] = []
     facts: list[tuple[str, str]] = []
     answered: list[Answered] = []
+    courses: list[Course] = []
 
 
 class Store(Protocol):
@@ -133,6 +145,15 @@ class Store(Protocol):
 
     def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
         """Numbers of open holds whose expiry is not after ``at``."""
+
+    def courses(self, tenant: int, ids: Sequence[str]) -> dict[str, Course]:
+        """Those of ``ids`` that are known, as they stand."""
+
+    def due_courses(self, tenant: int, at: str, limit: int) -> list[str]:
+        """Ids of those that are due not after ``at``, the longest overdue first."""
+
+    def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
+        """All of them in the order of their ids, those after one."""
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         """Parked usage, in key order."""

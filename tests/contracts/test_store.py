@@ -15,7 +15,7 @@ from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.errors import StoreUnavailable
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold, HoldState
-from apportion.ports import Opened, Person, Seen, Store, Writes
+from apportion.ports import Course, Opened, Person, Seen, Store, Writes
 from tests.postgres.server import dsn_of
 
 STORES: dict[str, Callable[[Path], Store]] = {
@@ -57,6 +57,7 @@ def group(tenant: int, n: int = 1) -> Writes:
         closed=[("2026-10", n, n)],
         documents=[(f"cat_{n}", 0, b"{}"), (f"stm_{n}", n, b"statement")],
         facts=[("assets", str(n))],
+        courses=[Course(f"ses_{n}", f"2026-11-{n % 28 + 1:02}T00:00:00Z", b"line")],
     )  # fmt: skip
 
 
@@ -96,6 +97,12 @@ def test_everything_written_comes_back(store: Store) -> None:
     assert store.closed_periods(tenant) == {("2026-10", 1)}
     assert store.document(tenant, "stm_1") == b"statement" and store.catalogs(tenant) == ["cat_1"]
     assert set(store.documents(tenant)) == {"cat_1", "stm_1"}
+    course = Course("ses_1", "2026-11-02T00:00:00Z", b"line")
+    assert store.courses(tenant, ["ses_1", "ses_2"]) == {"ses_1": course} and list(store.all_courses(tenant)) == [
+        course
+    ]
+    assert store.due_courses(tenant, "2026-11-02T00:00:00Z", 5) == ["ses_1"]
+    assert store.due_courses(tenant, "2026-11-01", 5) == [] == list(store.all_courses(tenant, "ses_1"))
     assert store.fact(tenant, "assets") == "1" and store.facts(tenant)["assets"] == "1"
     assert store.next_numbers(tenant) == (2, 2, 2)
 
@@ -117,6 +124,7 @@ def test_later_groups_change_what_may_change(store: Store) -> None:
             pending=[(key(1001), 0, None)],
             facts=[("assets", "2")],
             documents=[("stm_1", 1, b"again")],
+            courses=[Course("ses_1", "", b"the end")],
         )  # fmt: skip
     )
     assert store.seen(tenant, [key(1)]) == {key(1): Seen("pending", b"other", 2)}
@@ -125,6 +133,8 @@ def test_later_groups_change_what_may_change(store: Store) -> None:
     assert store.holds(tenant, [1]) == {1: ended} and store.expired_holds(tenant, "2027", 10) == []
     assert store.pending(tenant, 10) == [] and store.fact(tenant, "assets") == "2"
     assert store.document(tenant, "stm_1") == b"again"
+    assert store.courses(tenant, ["ses_1"]) == {"ses_1": Course("ses_1", "", b"the end")}
+    assert store.due_courses(tenant, "9999", 5) == []
 
 
 @pytest.mark.parametrize("broken", [

@@ -9,6 +9,7 @@ import msgspec
 from apportion.errors import RefusalCode, refuse
 from apportion.model.account import Account, Role
 from apportion.model.charge import Charge
+from apportion.model.funding import FundingLine
 from apportion.model.ids import key_id, read_key
 from apportion.model.journal import (
     AccountLine,
@@ -26,6 +27,7 @@ from apportion.model.journal import (
     UsageLine,
     ZonesLine,
 )
+from apportion.model.session import SessionLine
 from apportion.money import Asset, Money
 from apportion.ports import Store
 
@@ -39,9 +41,11 @@ AnyLine = (
     | CreditLine
     | Entry
     | ForgetLine
+    | FundingLine
     | Genesis
     | HoldLine
     | ImportLine
+    | SessionLine
     | StatementLine
     | UsageLine
     | ZonesLine

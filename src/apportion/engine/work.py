@@ -15,10 +15,10 @@ from apportion.ledger.lines import encode
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold
 from apportion.model.ids import number_id
-from apportion.model.journal import AccountLine, AssetLine
+from apportion.model.journal import AccountLine, AssetLine, CourseLine
 from apportion.money import Asset, Exact
 from apportion.money.exact import decimal_text
-from apportion.ports import Answered, Key, Opened, Person, Seen, Store, Writes
+from apportion.ports import Answered, Course, Key, Opened, Person, Seen, Store, Writes
 
 
 class Names:
@@ -65,6 +65,8 @@ class Work:
         self._opened: dict[int, Opened] = {}
         self._residues: set[int] = set()
         self._holds: dict[int, Hold] = {}
+        self._courses: dict[str, Course] = {}
+        self._moved: set[str] = set()
 
     @property
     def head(self) -> tuple[int, bytes]:
@@ -125,6 +127,22 @@ class Work:
     def set_hold(self, hold: Hold) -> None:
         """Note that a hold is new or changed."""
         self._holds[hold.id] = hold
+
+    def course(self, id: str) -> bytes:
+        """The last line of what has a life of its own; empty when there is none of this id."""
+        found = self._courses.get(id)
+        if found is None:
+            found = self._store.courses(self.writes.tenant, [id]).get(id)
+            if found is not None:
+                self._courses[id] = found
+        return found.line if found is not None else b""
+
+    def move(self, line: CourseLine) -> bytes:
+        """Note how something with a life of its own now stands; the caller appends what comes back."""
+        encoded = encode(line)
+        self._courses[line.id] = Course(line.id, line.due, encoded)
+        self._moved.add(line.id)
+        return encoded
 
     def account(self, role: Role, owner: str, asset: Asset) -> Account:
         """A provider's or the platform's account, opened on first mention."""
@@ -229,5 +247,6 @@ class Work:
         """What must be written to make this group durable."""
         self.writes.accounts = [self.accounts[number] for number in sorted(self._touched)]
         self.writes.holds = list(self._holds.values())
+        self.writes.courses = [self._courses[id] for id in sorted(self._moved)]
         self.writes.residues = [(number, self.residues[number]) for number in sorted(self._residues)]
         return self.writes

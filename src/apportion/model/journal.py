@@ -15,6 +15,16 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", ta
     """What all lines of the books share: the tag ``type``, from the class name."""
 
 
+class CourseLine(Line, frozen=True):
+    """What has a life of its own: each line says anew how it stands, so that the last one is all there is to know.
+
+    ``due`` is when it moves on though nobody calls (RFC 3339); empty when it does not.
+    """
+
+    id: str
+    due: str = ""
+
+
 class Genesis(Line, frozen=True, tag="genesis"):
     """The first line of a tenant's books: the version of their format, and the public key that signs them."""
 

@@ -26,7 +26,7 @@ from apportion.adapters.stores.postgres_rows import (
 from apportion.errors import NotFound
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold
-from apportion.ports import Answered, Key, Person, Seen, Writes
+from apportion.ports import Answered, Course, Key, Person, Seen, Writes
 
 __all__ = ["PostgresStore", "Unwritten", "migrate_store"]
 
@@ -56,8 +56,6 @@ class PostgresStore:
     Raises:
         StoreUnavailable: not reachable, newer than this program, or set up so that it could lose what it acknowledged.
     """
-
-    alone = False
 
     alone = False
 
@@ -255,6 +253,22 @@ class PostgresStore:
     def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
         sql = "SELECT id FROM hold WHERE tenant = %s AND state = 'open' AND expires <= %s ORDER BY expires LIMIT %s"
         return [row[0] for row in self._rows(sql, tenant, at, limit)]
+
+    def courses(self, tenant: int, ids: Sequence[str]) -> dict[str, Course]:
+        if not ids:
+            return {}
+        sql = "SELECT id, due, line FROM course WHERE tenant = %s AND id = ANY(%s::text[]) ORDER BY id FOR UPDATE"
+        return {row[0]: Course(*row) for row in self._rows(self._locking(sql), tenant, list(ids))}
+
+    def due_courses(self, tenant: int, at: str, limit: int) -> list[str]:
+        sql = "SELECT id FROM course WHERE tenant = %s AND due <> '' AND due <= %s ORDER BY due LIMIT %s"
+        return [row[0] for row in self._rows(sql, tenant, at, limit)]
+
+    def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
+        sql = "SELECT id, due, line FROM course WHERE tenant = %s AND id > %s ORDER BY id LIMIT 500"
+        while page := [Course(*row) for row in self._rows(sql, tenant, after)]:
+            yield from page
+            after = page[-1].id
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         sql = "SELECT key, payload FROM pending WHERE tenant = %s AND key > %s ORDER BY key LIMIT %s"

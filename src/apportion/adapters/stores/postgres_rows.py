@@ -63,6 +63,7 @@ class GroupWriter:
                 for h in writes.holds
             ],
         )
+        self._upsert(tables.COURSE, [(c.id, c.due, c.line) for c in writes.courses])
         self._pending()
         self._add(tables.CLOSED, [(period, account, s, n) for period, account, n in writes.closed])
         self._upsert(tables.DOCUMENT, writes.documents)

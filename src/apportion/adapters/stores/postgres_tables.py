@@ -48,8 +48,14 @@ CREATE TABLE document (tenant integer, name text COLLATE "C", party bigint NOT N
   PRIMARY KEY (tenant, name));
 """
 
+_SECOND = """
+CREATE TABLE course (tenant integer, id text COLLATE "C", due text COLLATE "C" NOT NULL, line bytea NOT NULL,
+  PRIMARY KEY (tenant, id)) WITH (fillfactor = 80);
+CREATE INDEX course_due ON course (tenant, due) WHERE due <> '';
+"""
+
 #: Each brings the store one schema further; never change one that was released, add another.
-MIGRATIONS = (_FIRST,)
+MIGRATIONS = (_FIRST, _SECOND)
 SCHEMA = len(MIGRATIONS)
 
 
@@ -130,3 +136,4 @@ PENDING = Table("pending", (("key", "bytea"), ("party", "int8"), ("payload", "by
 CLOSED = Table("closed", (("period", "text"), ("account", "int8"), ("stream", "int4"), ("n", "int8")), 2)
 DOCUMENT = Table("document", (("name", "text"), ("party", "int8"), ("body", "bytea")))
 FACT = Table("fact", (("name", "text"), ("value", "text")))
+COURSE = Table("course", (("id", "text"), ("due", "text"), ("line", "bytea")))

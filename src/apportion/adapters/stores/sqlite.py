@@ -14,16 +14,15 @@ from typing import Any
 import apsw
 
 from apportion.adapters.stores.lock import FileLock
-from apportion.adapters.stores.tables import SCHEMA, TABLES
+from apportion.adapters.stores.sqlite_rows import account_of, hold_of, write_rows
+from apportion.adapters.stores.tables import ADDED, SCHEMA, TABLES
 from apportion.errors import NotFound, StoreUnavailable
-from apportion.model.account import Account, Role
-from apportion.model.hold import Hold, HoldState
-from apportion.model.ids import number_id
-from apportion.ports import Answered, Key, Person, Seen, Writes
+from apportion.model.account import Account
+from apportion.model.hold import Hold
+from apportion.ports import Answered, Course, Key, Person, Seen, Writes
 
 _CHECKPOINT_PAGES = 4000
 _WIDTHS = (1, 8, 16, 32, 64, 128, 256, 1024)
-_ROLES = {role.value: role for role in Role}
 
 
 class SqliteStore:
@@ -87,11 +86,23 @@ class SqliteStore:
                 raise StoreUnavailable(f"{self.path} is a database, but not a store of apportion.")
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(TABLES)
-            self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+            self._db.execute("INSERT INTO meta VALUES ('schema', '1')")
             self._db.execute("COMMIT")
         schema = int(list(self._db.execute("SELECT value FROM meta WHERE name = 'schema'"))[0][0])
         if schema > SCHEMA:
             raise StoreUnavailable(f"{self.path} was written by a newer apportion (schema {schema}). Upgrade first.")
+        if schema < SCHEMA:
+            if not writable:
+                raise StoreUnavailable(f"{self.path} was written by an older apportion. Open it for writing once.")
+            self._upgrade(schema)
+
+    def _upgrade(self, schema: int) -> None:
+        """Bring the tables to this program's schema, in one transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for number in range(schema + 1, SCHEMA + 1):
+            self._db.execute(ADDED[number])
+        self._db.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(SCHEMA),))
+        self._db.execute("COMMIT")
 
     def _select(self, sql: str, tenant: int, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run ``sql`` with ``{}`` replaced by placeholders of a few fixed widths, so that statements stay cached.
@@ -155,7 +166,7 @@ class SqliteStore:
 
     def accounts(self, tenant: int, ids: Sequence[int]) -> dict[int, Account]:
         sql = "SELECT id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? AND id IN ({})"
-        return {row[0]: _account(*row) for row in self._select(sql, tenant, ids)}
+        return {row[0]: account_of(*row) for row in self._select(sql, tenant, ids)}
 
     def account_keys(self, tenant: int, keys: Sequence[str]) -> dict[str, int]:
         return dict(self._select("SELECT key, id FROM account WHERE tenant = ? AND key IN ({})", tenant, keys))
@@ -163,7 +174,7 @@ class SqliteStore:
     def all_accounts(self, tenant: int) -> Iterator[tuple[str, Account]]:
         sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? ORDER BY id"
         for key, *row in self._db.execute(sql, (tenant,)):
-            yield key, _account(*row)
+            yield key, account_of(*row)
 
     def handles(self, tenant: int, names: Sequence[str]) -> dict[str, int]:
         sql = "SELECT value, party FROM personal WHERE tenant = ? AND field = 'handle' AND value IN ({})"
@@ -214,17 +225,31 @@ class SqliteStore:
             "SELECT id, account, owner, amount, expires, captured, released, state FROM hold "
             "WHERE tenant = ? AND id IN ({})"
         )
-        return {row[0]: _hold(*row) for row in self._select(sql, tenant, ids)}
+        return {row[0]: hold_of(*row) for row in self._select(sql, tenant, ids)}
 
     def all_holds(self, tenant: int) -> Iterator[Hold]:
         """Every hold ever placed."""
         sql = "SELECT id, account, owner, amount, expires, captured, released, state FROM hold WHERE tenant = ?"
         for row in self._db.execute(sql, (tenant,)):
-            yield _hold(*row)
+            yield hold_of(*row)
 
     def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
         sql = "SELECT id FROM hold WHERE tenant = ? AND state = 'open' AND expires <= ? ORDER BY expires LIMIT ?"
         return [row[0] for row in self._db.execute(sql, (tenant, at, limit))]
+
+    def courses(self, tenant: int, ids: Sequence[str]) -> dict[str, Course]:
+        rows = self._select("SELECT id, due, line FROM course WHERE tenant = ? AND id IN ({})", tenant, ids)
+        return {row[0]: Course(*row) for row in rows}
+
+    def due_courses(self, tenant: int, at: str, limit: int) -> list[str]:
+        sql = "SELECT id FROM course WHERE tenant = ? AND due <> '' AND due <= ? ORDER BY due LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (tenant, at, limit))]
+
+    def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
+        sql = "SELECT id, due, line FROM course WHERE tenant = ? AND id > ? ORDER BY id LIMIT 500"
+        while page := [Course(*row) for row in self._db.execute(sql, (tenant, after))]:
+            yield from page
+            after = page[-1].id
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         sql = "SELECT key, payload FROM pending WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?"
@@ -266,7 +291,7 @@ class SqliteStore:
     def stage(self, writes: Writes) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write_rows(writes, writes.tenant)
+            write_rows(self._db, writes)
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
@@ -278,84 +303,6 @@ class SqliteStore:
     def write(self, writes: Writes) -> None:
         self.stage(writes)
         self.commit()
-
-    def _write_rows(self, writes: Writes, t: int) -> None:
-        many = self._db.executemany
-        s = writes.stream
-        if writes.opened:
-            many(
-                "INSERT INTO account (tenant, id, role, asset, party, key, credit, posted, held) "
-                "VALUES (?,?,?,?,?,?,?,0,0)",
-                [
-                    (t, a.id, a.role.value, a.asset, a.party, o.key, a.credit)
-                    for o in writes.opened
-                    for a in (o.account,)
-                ],
-            )
-        many("INSERT INTO journal VALUES (?,?,?,?,?)", [(t, s, n, body, head) for n, body, head in writes.journal])
-        many(
-            "INSERT INTO seen VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET state = excluded.state, "
-            "digest = excluded.digest, n = excluded.n",
-            [(t, key, state, digest, n) for key, state, digest, n in writes.seen],
-        )
-        many(
-            "UPDATE account SET posted = ?, held = ?, credit = ? WHERE tenant = ? AND id = ?",
-            [(a.posted, a.held, a.credit, t, a.id) for a in writes.accounts],
-        )
-        many(
-            "INSERT INTO residue VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            [(t, account, value) for account, value in writes.residues],
-        )
-        if writes.totals:
-            many(
-                "INSERT INTO running VALUES (?,?,?,?,?) "
-                "ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
-                [(t, account, key, str(num), str(den)) for account, key, num, den in writes.totals],
-            )
-        self._write_rare_rows(writes, t)
-
-    def _write_rare_rows(self, writes: Writes, t: int) -> None:
-        many = self._db.executemany
-        if writes.people:
-            many(
-                "INSERT INTO personal (tenant, party, field, record, value) VALUES (?,?,?,?,?) "
-                "ON CONFLICT DO UPDATE SET value = excluded.value",
-                [(t, p.party, p.field, p.record, p.value) for p in writes.people],
-            )
-        if writes.holds:
-            many(
-                "INSERT INTO hold VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET captured = excluded.captured, "
-                "released = excluded.released, state = excluded.state",
-                [
-                    (t, h.id, h.account, h.owner, h.amount, h.captured, h.released, h.expires, h.state.value)
-                    for h in writes.holds
-                ],
-            )
-        for key, party, payload in writes.pending:
-            if payload is None:
-                self._db.execute("DELETE FROM pending WHERE tenant = ? AND key = ?", (t, key))
-            else:
-                self._db.execute("INSERT OR REPLACE INTO pending VALUES (?,?,?,?)", (t, key, party, payload))
-        if writes.closed:
-            many(
-                "INSERT INTO closed VALUES (?,?,?,?)", [(t, period, account, n) for period, account, n in writes.closed]
-            )
-        if writes.documents:
-            many(
-                "INSERT OR REPLACE INTO document VALUES (?,?,?,?)",
-                [(t, name, party, body) for name, party, body in writes.documents],
-            )
-        if writes.answered:
-            many(
-                "INSERT INTO idempotency (tenant, key, fingerprint, state, id, n) VALUES (?,?,?,?,?,?) "
-                "ON CONFLICT DO UPDATE SET state = excluded.state, id = excluded.id, n = excluded.n",
-                [(t, a.key, a.fingerprint, a.state, a.id, a.n) for a in writes.answered],
-            )
-        if writes.facts:
-            many(
-                "INSERT INTO fact VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                [(t, name, value) for name, value in writes.facts],
-            )
 
     def forget(self, tenant: int, party: int) -> int:
         gone = 0
@@ -379,13 +326,3 @@ class SqliteStore:
             self.compact()
         self._db.close()
         self._drop_lock()
-
-
-def _account(number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int) -> Account:
-    return Account(number, number_id("acct", number), _ROLES[role], asset, posted, held, credit, party)
-
-
-def _hold(
-    number: int, account: int, owner: str, amount: int, expires: str, captured: int, released: int, state: str
-) -> Hold:
-    return Hold(number, account, owner, amount, expires, captured, released, HoldState(state))

@@ -4,8 +4,9 @@ The journal is the truth; every other table is what can be derived from it, kept
 without reading history. Personal rows stand apart and are the only ones that are ever deleted.
 """
 
-SCHEMA = 1
+SCHEMA = 2
 
+#: The tables of the first schema.
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE tenant (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -42,3 +43,12 @@ CREATE TABLE idempotency (tenant INTEGER NOT NULL, key BLOB NOT NULL, fingerprin
   state TEXT NOT NULL, id TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL DEFAULT (unixepoch()),
   PRIMARY KEY (tenant, key)) WITHOUT ROWID;
 """
+
+#: What each schema after the first adds to a store of the one before.
+ADDED = {
+    2: """
+CREATE TABLE course (tenant INTEGER NOT NULL, id TEXT NOT NULL, due TEXT NOT NULL, line BLOB NOT NULL,
+  PRIMARY KEY (tenant, id)) WITHOUT ROWID;
+CREATE INDEX course_due ON course (tenant, due) WHERE due <> '';
+""",
+}

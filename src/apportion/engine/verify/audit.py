@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import tzdata
+from blake3 import blake3
 
 from apportion.engine.query import AnyLine
 from apportion.engine.verify.books import Books, Wrong
@@ -24,6 +25,7 @@ from apportion.model.journal import (
     CatalogLine,
     Checkpoint,
     CloseLine,
+    CourseLine,
     CreditLine,
     Entry,
     ForgetLine,
@@ -53,6 +55,7 @@ class Audit:
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
         self.statements: dict[str, str] = {}
+        self.courses: dict[str, tuple[str, bytes]] = {}
         self.closings = Closings(self.findings, self.books, self.rerating)
         self.latest = b""
         self._done = KeySet()
@@ -85,6 +88,8 @@ class Audit:
             try:
                 line = self._decode(raw)
                 kind = type(line)
+                if isinstance(line, CourseLine):
+                    self.courses[line.id] = (line.due, blake3(raw).digest(16))
                 if kind is UsageLine:
                     keyed.append(line)
                     usage = self._usage(row, index, line)

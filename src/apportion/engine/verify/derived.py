@@ -34,6 +34,7 @@ class Derived:
         self._facts()
         self._catalogs()
         self._statements()
+        self._courses()
         self._pending()
         self._people()
 
@@ -130,6 +131,16 @@ class Derived:
                 self._differs("document", name, name, blake3(body).hexdigest(), digest)
             elif not self.audit.forgotten:
                 self.findings.add("document", f"document {name}", name, "is missing, and nobody was forgotten.")
+
+    def _courses(self) -> None:
+        """What has a life of its own stands as its last line says."""
+        derived = dict(self.audit.courses)
+        for course in self.store.all_courses(self.tenant):
+            stands = course.due, blake3(course.line).digest(16)
+            if derived.pop(course.id, None) != stands:
+                self.findings.add("course", f"course {course.id}", course.id, "is not what the books say last of it.")
+        for id in derived:
+            self.findings.add("course", f"course {id}", id, "is missing from the table.")
 
     def _pending(self) -> None:
         """Parked usage is the record that was received, and nothing that was charged is still parked."""
