@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from apportion.model.session import SessionTerms
+
 ApportionRule = Literal["wholesale", "shares", "quantity", "cost"]
 AllocateRule = Literal["equal", "shares", "cost"]
 
@@ -34,6 +36,7 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     platform's fraction of the fee (``shares``: its weight). ``allocate`` says how payers share. ``exempt`` payers
     pay nothing; the others bear their cost. ``sponsor`` names the account that carries what nobody pays.
     ``guard`` false permits a fee below what the providers cost. ``personal`` attributes stay outside the chain.
+    ``session`` says how it runs as a charging session; without it, it takes usage records only.
     """
 
     id: str
@@ -50,6 +53,7 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     exempt: tuple[str, ...] = ()
     sponsor: str = ""
     guard: bool = True
+    session: SessionTerms | None = None
 
 
 class Agreement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -41,10 +41,14 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 class FundingLine(CourseLine, frozen=True, tag="funding", kw_only=True):
     """From where a payer's shares are drawn after its own value: ``id`` is ``fund_`` and the account's number.
 
-    ``guarantor`` is the provider that stands for the credit line; empty is the platform.
+    ``guarantor`` is the provider that stands for the credit line; empty is the platform. ``topup`` is how much a payment
+    fetches when value runs short and ``topup_limit`` how much at most per month; the token of the means of payment is
+    a personal row (field ``method``).
     """
 
     account: str
     at: str
     sources: tuple[Source, ...] = ()
     guarantor: str = ""
+    topup: str = ""
+    topup_limit: str = ""

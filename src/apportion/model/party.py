@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from apportion.model.calendar import Calendar
+from apportion.model.funding import Alternate, AutoTopUp
 
 
 class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -19,7 +20,9 @@ class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Who may be charged: how far below zero (``credit``, decimal text of ``currency``) and by which calendar.
 
-    ``opening`` is value that the account starts with, as a top-up booked once. ``name`` is kept outside the chain.
+    ``opening`` is value that the account starts with, as a top-up booked once. ``name`` is kept outside the chain. When
+    its own value is used up, ``alternates`` are drawn in order, then the credit line, for which the provider
+    ``guarantor`` stands (the platform, when empty); ``auto_topup`` fetches value by a payment.
     """
 
     id: str
@@ -28,6 +31,9 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     credit: str = "0"
     opening: str = "0"
     calendar: Calendar = Calendar()
+    alternates: tuple[Alternate, ...] = ()
+    guarantor: str = ""
+    auto_topup: AutoTopUp | None = None
     invented: bool = False
 
 
