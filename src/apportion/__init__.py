@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
     from apportion.engine.intake import RunSummary
     from apportion.engine.query import AccountView, Books, Record
     from apportion.engine.quote import Quote, Quotes
+    from apportion.engine.sessions.views import SessionView
     from apportion.engine.trace import Trace, trace
     from apportion.engine.verify import Outside, Verdict, verify_export, verify_store
     from apportion.errors import (
@@ -44,20 +45,24 @@ if typing.TYPE_CHECKING:
     from apportion.model.catalog import Catalog
     from apportion.model.charge import Charge
     from apportion.model.command import ChargeUsage, Outcome, RejectUsage
+    from apportion.model.session_asked import Accepted, Change, Confirmed, PartAsked, Report, SessionAsked
     from apportion.model.tariff import Tariff
     from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
     from apportion.money import Asset, Exact, Money, Rounding, allocate, parse_asset, quantize
     from apportion.wiring import open_engine as open
 
 __all__ = [
+    "Accepted",
     "AccountView",
     "ApportionError",
     "Asset",
     "Books",
     "Catalog",
+    "Change",
     "Charge",
     "ChargeUsage",
     "Client",
+    "Confirmed",
     "Conflict",
     "Engine",
     "Exact",
@@ -67,6 +72,7 @@ __all__ = [
     "NotFound",
     "Outcome",
     "Outside",
+    "PartAsked",
     "PartUse",
     "PayerUse",
     "ProviderFailed",
@@ -77,8 +83,11 @@ __all__ = [
     "RefusalCode",
     "Refused",
     "RejectUsage",
+    "Report",
     "Rounding",
     "RunSummary",
+    "SessionAsked",
+    "SessionView",
     "StoreUnavailable",
     "Tariff",
     "Trace",
@@ -109,6 +118,7 @@ _ROOMS = {
     "engine.intake": "RunSummary",
     "engine.query": "AccountView Books Record",
     "engine.quote": "Quote Quotes",
+    "engine.sessions.views": "SessionView",
     "engine.trace": "Trace trace",
     "engine.verify": "Outside Verdict verify_export verify_store",
     "errors": "ApportionError Conflict Misconfigured NotFound ProviderFailed Refusal RefusalCode Refused"
@@ -118,6 +128,7 @@ _ROOMS = {
     "model.catalog": "Catalog",
     "model.charge": "Charge",
     "model.command": "ChargeUsage Outcome RejectUsage",
+    "model.session_asked": "Accepted Change Confirmed PartAsked Report SessionAsked",
     "model.tariff": "Tariff",
     "model.usage": "PartUse PayerUse Usage UsageClass",
     "money": "Asset Exact Money Rounding allocate parse_asset quantize",

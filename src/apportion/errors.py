@@ -8,6 +8,7 @@ caller raise it wrapped in ``Refused``; a batch collects refusals beside its res
     ├── NotFound           no record has this id
     ├── Conflict           the same key or id was used before with other content
     ├── StoreUnavailable   the store is locked, full, or newer than this program
+    │   └── Unwritten      nothing of a group is in the books: it must be decided again
     ├── ProviderFailed     a provider did not answer or answered nonsense
     └── Misconfigured      a setting or catalog contradicts itself
 """
@@ -45,6 +46,9 @@ class RefusalCode(enum.Enum):
     PERIOD_CLOSED = "period_closed"
     PERIOD_OPEN = "period_open"
     HOLD_ENDED = "hold_ended"
+    SESSION_CLOSED = "session_closed"
+    COUNTER_DECREASED = "counter_decreased"
+    PAYMENT_LIMIT = "payment_limit"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     NOT_FOUND = "not_found"
 
@@ -74,6 +78,9 @@ OUTCOMES: dict[RefusalCode, tuple[int, int, str]] = {
     RefusalCode.PERIOD_CLOSED: (409, 1, "The period is closed."),
     RefusalCode.PERIOD_OPEN: (409, 1, "The period has not ended yet."),
     RefusalCode.HOLD_ENDED: (409, 1, "The hold has ended."),
+    RefusalCode.SESSION_CLOSED: (409, 1, "The session has been closed."),
+    RefusalCode.COUNTER_DECREASED: (409, 1, "A counter was higher before."),
+    RefusalCode.PAYMENT_LIMIT: (409, 1, "Payments would pass the payer's limit."),
     RefusalCode.INSUFFICIENT_FUNDS: (402, 1, "The account does not have the value."),
     RefusalCode.NOT_FOUND: (404, 1, "No record has this id."),
 }
@@ -118,6 +125,10 @@ class Conflict(ApportionError):
 
 class StoreUnavailable(ApportionError):
     """The store is locked by another process, full, damaged, or newer than this program."""
+
+
+class Unwritten(StoreUnavailable):
+    """Nothing of the group is in the books: the turn or the connection was lost. Decide it again."""
 
 
 class ProviderFailed(ApportionError):

@@ -1,17 +1,18 @@
 """The sockets: what the engine asks of the outside, and the records that cross.
 
-Owns: the Protocols Store, Clock, Signer. Does not own: any implementation.
+Owns: the Protocols Store, Clock, Signer, PaymentPort … Does not own: any implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from apportion.model.account import Account
 from apportion.model.hold import Hold
+from apportion.model.payment import check_method
 
 Key = bytes
 
@@ -86,14 +87,47 @@ class Writes(msgspec.Struct):
     answered: list[Answered] = []
     courses: list[Course] = []
 
+    @property
+    def epochal(self) -> bool:
+        """Whether something moves that every node remembers between groups: assets, catalogs, keys, closed periods …"""
+        return (
+            bool(self.closed)
+            or any(name in _EPOCHAL for name, _ in self.facts)
+            or any(name.startswith(("cat_", "key_")) for name, _, _ in self.documents)
+        )
+
+
+_EPOCHAL = frozenset({"assets", "catalog", "funding", "keys", "trust"})
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Where a writer's turn begins: ``n`` rows in the chain, and its ``head`` after the last.
+
+    ``epoch`` is another number whenever something ``epochal`` was written; ``free`` are the next free numbers for
+    accounts, parties and holds, None where nobody else takes any.
+    """
+
+    n: int
+    head: bytes
+    epoch: int = 0
+    free: tuple[int, int, int] | None = None
+
 
 class Store(Protocol):
     """Where the books live. Reads are set-based; ``write`` is one durable transaction.
 
-    ``alone`` says that nobody else can write, so that what is read between ``stage`` and ``commit`` stays true.
+    ``alone`` says that nobody else can write, so that what is read between ``stage`` and ``commit`` stays true. Where
+    others write too, writers take turns: what is read from ``turn`` on stays true until ``commit`` or ``drop``.
+    ``patience`` is how many seconds a writer goes on trying; ``away`` says that the store can not be reached now.
+
+    Reads and writes raise ``Unwritten`` when nothing of the turn is in the books, so that it must be decided again.
     """
 
     alone: bool
+    patience: float
+
+    @property
+    def away(self) -> bool: ...
 
     def tenant(self, name: str) -> int:
         """The number of a tenant, made on first mention."""
@@ -122,6 +156,9 @@ class Store(Protocol):
     def all_handles(self, tenant: int) -> dict[int, str]:
         """Names that usage calls people by, per party."""
 
+    def handles_of(self, tenant: int, parties: Sequence[int]) -> dict[int, str]:
+        """The same for these parties."""
+
     def people(self, tenant: int, party: int) -> Iterator[Person]:
         """Personal rows of one party."""
 
@@ -149,8 +186,8 @@ class Store(Protocol):
     def courses(self, tenant: int, ids: Sequence[str]) -> dict[str, Course]:
         """Those of ``ids`` that are known, as they stand."""
 
-    def due_courses(self, tenant: int, at: str, limit: int) -> list[str]:
-        """Ids of those that are due not after ``at``, the longest overdue first."""
+    def due_courses(self, tenant: int, at: str, limit: int, kind: str = "") -> list[str]:
+        """Ids that begin with ``kind`` of those that are due not after ``at``, the longest overdue first."""
 
     def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
         """All of them in the order of their ids, those after one."""
@@ -160,6 +197,15 @@ class Store(Protocol):
 
     def closed_periods(self, tenant: int) -> set[tuple[str, int]]:
         """All (period, account number) that are closed."""
+
+    def turn(self, tenant: int) -> Turn:
+        """Wait for this writer's turn and begin it; an earlier one that was not committed is given up."""
+
+    def peek(self, tenant: int) -> Turn:
+        """What a turn would begin with, without taking it."""
+
+    def drop(self) -> None:
+        """Give up the turn, and what was staged."""
 
     def stage(self, writes: Writes) -> None:
         """Begin a transaction and put the group into it; on an error nothing is left."""
@@ -182,6 +228,12 @@ class Store(Protocol):
     def all_accounts(self, tenant: int) -> Iterator[tuple[str, Account]]:
         """All accounts with their chart keys."""
 
+    def some_accounts(self, tenant: int, after: int, limit: int) -> list[tuple[str, Account]]:
+        """A page of them in the order of their opening, those after a number."""
+
+    def accounts_under(self, tenant: int, prefix: str) -> list[tuple[str, Account]]:
+        """Those whose chart keys begin so, in the order of their opening; ``prefix`` ends in plain ASCII."""
+
     def all_seen(self, tenant: int) -> Iterator[tuple[Key, Seen]]:
         """All keys that are known."""
 
@@ -190,6 +242,9 @@ class Store(Protocol):
 
     def all_holds(self, tenant: int) -> Iterator[Hold]:
         """Every hold ever placed."""
+
+    def some_holds(self, tenant: int, account: int, after: int, upto: int, limit: int) -> list[Hold]:
+        """Holds on an account (on any, when 0) with after < number ≤ upto, in order, so many at most."""
 
     def facts(self, tenant: int) -> dict[str, str]:
         """All stored facts of a tenant."""
@@ -235,6 +290,63 @@ class Random(Protocol):
 
     def salt(self) -> bytes:
         """32 fresh random bytes."""
+
+
+class PaymentOrder(msgspec.Struct, frozen=True):
+    """What a processor is to charge: ``amount`` (decimal text in minor units) of ``currency``, by ``method``.
+
+    ``id`` is our own key: however often an order comes under it, it is charged once. ``method`` is the processor's
+    token; a card number is refused.
+    """
+
+    id: str
+    amount: str
+    currency: str
+    method: str
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        check_method(self.method)
+
+    def __repr__(self) -> str:
+        return f"PaymentOrder({self.id})"  # a token has no place in a log
+
+
+class PaymentResult(msgspec.Struct, frozen=True):
+    """What is known of a payment: succeeded and failed are for ever.
+
+    ``pending``: the processor has it and is not done. ``absent``: it has never heard of it, so nothing was charged.
+    ``unknown``: nobody can say; it may have been charged. ``amount`` and ``currency`` are what was charged when it
+    succeeded, ``reference`` the processor's own name for it, ``reason`` a word for why it failed or is not known.
+    """
+
+    state: Literal["succeeded", "failed", "pending", "absent", "unknown"]
+    amount: str = ""
+    currency: str = ""
+    reference: str = ""
+    reason: str = ""
+
+
+class PaymentPort(Protocol):
+    """A payment processor. Both calls are awaited on the outside thread; neither raises for what it was answered."""
+
+    def charge(self, order: PaymentOrder) -> Coroutine[Any, Any, PaymentResult]:
+        """Charge an order, once per id; never ``absent``."""
+
+    def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
+        """What became of an order; never charges anything."""
+
+
+class Outside(Protocol):
+    """Where what must wait for somebody else is done, so that the writer never does."""
+
+    def submit(
+        self,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        seconds: float,
+        ended: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """Run ``work()`` for at most ``seconds``; ``ended`` gets its result, or the error, on another thread."""
 
 
 Batches = Iterable[Sequence[object]]

@@ -9,7 +9,9 @@ from typing import Any
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.engine import Engine
-from apportion.errors import Misconfigured, StoreUnavailable
+from apportion.errors import Misconfigured, Refused, StoreUnavailable
+from apportion.model.endpoint import read_endpoint
+from apportion.ports import PaymentPort
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -26,31 +28,59 @@ def open_engine(store: str = "apportion.db", *, tenant: str = "main", writable: 
 
 
 def open_tenants(
-    store: str = "apportion.db", tenants: Sequence[str] = (), *, writable: bool = True, key: str = ""
+    store: str = "apportion.db",
+    tenants: Sequence[str] = (),
+    *,
+    writable: bool = True,
+    key: str = "",
+    address: str = "",
 ) -> dict[str, Engine]:
     """The books of every tenant of a store, and of ``tenants``, over one connection; close the writers, then it.
+
+    ``address`` is where they will be served: whoever else wants to write a file is told.
 
     Raises:
         StoreUnavailable: as ``open_engine``.
     """
-    books, signer, heads = _parts(store, writable, key)
+    books, signer, heads = _parts(store, writable, key, address)
     outside = (SystemClock(), SystemRandom(), signer)
     names = dict.fromkeys([*tenants, *books.tenants()])
     return {name: Engine(books, name, outside, heads.announce, writable=writable) for name in names}
 
 
-def _parts(store: str, writable: bool, key: str) -> tuple[Any, KeyFile, HeadsFile]:
+def open_payments(address: str, *, key: str = "", private: bool = False, seconds: float = 10.0) -> PaymentPort:
+    """The payment processor at an address; ``key`` is sent as a bearer token, ``private`` allows any network.
+
+    Raises:
+        Misconfigured: the address is none that may be called.
+    """
+    try:
+        from apportion.adapters.payments.http import HttpPayments
+    except ImportError as error:
+        raise Misconfigured("Payments need one more package: pip install 'apportion[serve]'") from error
+    try:
+        read_endpoint(address, private=private, field="payments")
+    except Refused as error:
+        more = "" if private else " --allow-private-addresses lets it be any."
+        raise Misconfigured(error.refusal.sentence() + more) from None
+    return HttpPayments(address, key=key, seconds=seconds)
+
+
+def _parts(store: str, writable: bool, key: str, address: str = "") -> tuple[Any, KeyFile, HeadsFile]:
     """A store with what stands beside it: the key that signs its heads, and the file that keeps them."""
     if store.startswith(_POSTGRES):
         return _postgres(store, writable, key)
     if "://" in store:
-        raise Misconfigured(f"{store.partition('://')[0]}:// stores arrive with a later release. Name a file instead.")
+        raise Misconfigured(
+            f"{store.partition('://')[0]}:// is no store. Name a file or postgresql://…; a node is asked with "
+            "apportion.Client, or by the commands with --store."
+        )
     memory = store == ":memory:"
     if not memory and not writable and not Path(store).exists():
         raise StoreUnavailable(
             f"There is no store at {store}. `apportion run CATALOG USAGE --store {store}` makes one."
         )
-    books = SqliteStore(store, writable=writable)
+    books = SqliteStore(store, writable=writable, address=address)
     signer = KeyFile(None if memory or not writable else key or store + ".key")
     return books, signer, HeadsFile(None if memory else store + ".heads")
 

@@ -84,8 +84,13 @@ def test_everything_written_comes_back(store: Store) -> None:
     )
     assert store.accounts(tenant, [1, 2]) == {1: account(1, -5, party=1)}
     assert list(store.all_accounts(tenant)) == [("payer:1:EUR/9", account(1, -5, party=1))]
+    assert store.some_accounts(tenant, 0, 5) == list(store.all_accounts(tenant))
+    assert store.some_accounts(tenant, 1, 5) == store.some_accounts(tenant, 0, 0) == []
+    assert store.accounts_under(tenant, "payer:1:") == list(store.all_accounts(tenant))
+    assert store.accounts_under(tenant, "payer:11:") == store.accounts_under(tenant, "payer:1.") == []
     assert store.account_keys(tenant, ["payer:1:EUR/9", "payer:2:EUR/9"]) == {"payer:1:EUR/9": 1}
     assert store.handles(tenant, ["name 1", "name 2"]) == {"name 1": 1} and store.all_handles(tenant) == {1: "name 1"}
+    assert store.handles_of(tenant, [1, 2]) == {1: "name 1"} and store.handles_of(tenant, []) == {}
     assert store.salts(tenant, [1, 2]) == {1: bytes(32)}
     assert Person(1, "called", "4930", key(1)) in list(store.people(tenant, 1))
     assert store.totals(tenant, [(1, "energy@2026-11"), (1, "x")]) == {(1, "energy@2026-11"): (10**30, 3)}
@@ -93,6 +98,8 @@ def test_everything_written_comes_back(store: Store) -> None:
     assert store.residues(tenant, [1, 2]) == {1: -333_333_333} == store.all_residues(tenant)
     hold = Hold(1, 1, "session", 900, "2026-11-02T00:00:00Z")
     assert store.holds(tenant, [1, 2]) == {1: hold} and list(store.all_holds(tenant)) == [hold]
+    assert store.some_holds(tenant, 0, 0, 9, 5) == store.some_holds(tenant, 1, 0, 1, 5) == [hold]
+    assert store.some_holds(tenant, 2, 0, 9, 5) == store.some_holds(tenant, 0, 1, 9, 5) == []
     assert store.pending(tenant, 10) == [(key(1001), b"parked")] and store.pending(tenant, 10, key(1001)) == []
     assert store.closed_periods(tenant) == {("2026-10", 1)}
     assert store.document(tenant, "stm_1") == b"statement" and store.catalogs(tenant) == ["cat_1"]

@@ -26,7 +26,7 @@ def test_the_quickstart_adds_up(cli: Cli, rides: Path) -> None:
     assert amounts(found) == {
         "ada": "-61.62", "ben": "-27.27", "cleo": "-17.13", "dora": "49.95", "otto": "31.92", "fees": "24.15",
     }  # fmt: skip
-    assert list(found[0]) == ["id", "role", "owner", "currency", "posted", "held", "credit", "available"]
+    assert list(found[0]) == ["id", "role", "owner", "currency", "posted", "held", "credit", "available", "name"]
 
 
 def test_a_run_says_what_became_of_every_record(cli: Cli, tmp_path: Path) -> None:

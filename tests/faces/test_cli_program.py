@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from apportion.faces.cli.program import CATALOG, GROUPS
+from apportion.faces.cli.program import CATALOG, GROUPS, KEYS
+from apportion.faces.cli.sessions import COMMANDS as SESSION
 from tests.faces.driving import QUICKSTART, ROOT, Cli, process
 
-COMMANDS = [command.__name__ for commands in GROUPS.values() for command in commands]
+COMMANDS = [command.__name__.replace("_", "-") for commands in GROUPS.values() for command in commands]
 HEAVY = ("apsw", "cryptography", "jinja2", "rich", "pyarrow", "blake3")
 
 
@@ -38,7 +39,7 @@ def test_help_costs_less_than_a_fifth_of_a_second() -> None:
 
 def test_help_names_every_command(cli: Cli) -> None:
     text = cli("--help").out
-    for command in [*COMMANDS, "catalog"]:
+    for command in [*COMMANDS, "catalog", "key", "session", "trust"]:
         assert re.search(rf"[│|] {command} ", text), command
 
 
@@ -47,15 +48,21 @@ def test_every_command_has_help_and_json(cli: Cli, command: list[str]) -> None:
     done = cli(*command, "--help")
     assert done.code == 0
     assert done.err == ""
-    if command != ["serve"]:
+    if command not in (["serve"], ["fake-payments"]):
         assert "--json" in done.out
 
 
 def test_every_argument_is_explained() -> None:
-    for function in [command for commands in GROUPS.values() for command in commands] + CATALOG:
+    more = [*CATALOG, *KEYS.values(), *SESSION]
+    for function in [command for commands in GROUPS.values() for command in commands] + more:
         words = inspect.getdoc(function) or ""
         for name, one in inspect.signature(function).parameters.items():
-            if "Answer" not in str(one.annotation) and str(one.annotation) not in ("Place", "Live"):
+            if "Answer" not in str(one.annotation) and str(one.annotation) not in (
+                "Place",
+                "Live",
+                "Paying",
+                "Hearing",
+            ):
                 assert re.search(rf"^ +{name}: ", words, re.MULTILINE), f"{function.__name__} {name}"
 
 
@@ -86,7 +93,7 @@ def test_version(cli: Cli) -> None:
         ["forget", "ada"],
         ["serve", "--port", "many"],
         ["key", "create", "king"],
-        ["session"],
+        ["session", "bogus"],
         ["plan"],
     ],
 )

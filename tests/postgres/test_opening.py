@@ -133,7 +133,7 @@ def test_a_young_table_is_not_read_whole() -> None:
     keys = [n.to_bytes(16, "big") for n in range(5000)]
     store.write(Writes(1, 0, seen=[(key, "done", b"", 1) for key in keys]))
     sql = "EXPLAIN " + postgres_tables.SEEN.update()
-    parameters = ([keys[0]], ["done"], [b""], [0], [1], 1, [keys[0]])
+    parameters = ([keys[0]], ["done"], [b""], [1], 1, [keys[0]])
     plan = "\n".join(str(row[0]) for row in store._link.rows(sql, parameters))
     assert "seen_pkey" in plan and "Seq Scan" not in plan and "Nested Loop" not in plan
     store.close()

@@ -1,18 +1,19 @@
-"""Several writers on one database: each on a stream of its own, none below the limit, no record twice."""
+"""Several writers on one database: one after the other, none below the limit, no record twice."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from apportion.adapters.stores.postgres import PostgresStore, Unwritten
 from apportion.errors import StoreUnavailable
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold
-from apportion.ports import Answered, Opened, Person, Writes
-from tests.postgres.server import dsn_of, server
+from apportion.ports import Answered, Opened, Writes
+from tests.postgres.server import dsn_of
 from tests.postgres.till import open_accounts, settled, take
 
 
@@ -50,139 +51,117 @@ def test_sixty_four_clients_on_two_nodes_race_for_the_last_coins() -> None:
         answers = [answer for found in pool.map(client, range(64)) for answer in found]
     left, earned, rows, residue = settled(nodes[0].store, 1)
     assert (left, earned, rows, residue) == (0, 200, 200, 200) and answers.count("charged") == 200
-    assert nodes[0].store.streams(1) == [0, 1] and all(nodes[0].store.head(1, s)[0] > 5 for s in (0, 1))
-    database = dsn.split("/")[3].split("?")[0]
-    assert len(server().sql(database, "SELECT 1 FROM apportion_books.balance WHERE account = 2")) == 2
     for node in nodes:
         node.store.close()
 
 
-def test_a_record_that_two_nodes_charge_at_once_has_one_effect() -> None:
+def test_whoever_has_the_turn_is_alone_until_it_ends() -> None:
     dsn = dsn_of()
     one, two = PostgresStore(dsn), PostgresStore(dsn)
     tenant = open_accounts(one, 10)
-    streams = [one.begin(tenant), two.begin(tenant)]
-    assert streams == [0, 1] and one.seen(tenant, [key(7)]) == two.seen(tenant, [key(7)]) == {}
-    one.stage(Writes(tenant, 0, journal=[(2, b"charge 7", bytes(32))], seen=[(key(7), "charged", b"", 2)]))
+    begun = one.turn(tenant)
+    assert one.seen(tenant, [key(7)]) == one.answered(tenant, [key(7)]) == {}
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(
-            two.stage, Writes(tenant, 1, journal=[(1, b"charge 7", bytes(32))], seen=[(key(7), "charged", b"", 1)])
-        )
-        assert not late.done()
-        one.commit()
-        with pytest.raises(Unwritten, match="faster"):
-            late.result(10)
-    assert two.head(tenant, 1)[0] == 0 and take(two, tenant, [key(7)]) == ["again"]
-    one.close()
-    two.close()
-
-
-def test_a_key_that_moved_on_meanwhile_is_decided_again() -> None:
-    dsn = dsn_of()
-    one, two = PostgresStore(dsn), PostgresStore(dsn)
-    tenant = open_accounts(one, 10)
-    one.begin(tenant)
-    one.write(Writes(tenant, 0, journal=[(2, b"parked", bytes(32))], seen=[(key(7), "pending", b"", 2)]))
-    for store in (one, two):
-        store.begin(tenant)
-        assert store.seen(tenant, [key(7)])[key(7)].state == "pending"
-    one.write(Writes(tenant, 0, journal=[(3, b"charge", bytes(32))], seen=[(key(7), "charged", b"", 3)]))
-    with pytest.raises(Unwritten):
-        two.stage(Writes(tenant, 1, journal=[(1, b"charge", bytes(32))], seen=[(key(7), "charged", b"", 1)]))
-    assert two.head(tenant, 1)[0] == 0
-    one.close()
-    two.close()
-
-
-def test_an_idempotency_key_on_two_nodes_at_once_makes_one_record() -> None:
-    dsn = dsn_of()
-    one, two = PostgresStore(dsn), PostgresStore(dsn)
-    tenant = open_accounts(one, 10)
-    for store in (one, two):
-        store.begin(tenant)
-        assert store.answered(tenant, [key(7)]) == {}
-    made = Answered(key(7), b"request", "done", "top_1", 2)
-    one.write(Writes(tenant, 0, answered=[made]))
-    with pytest.raises(Unwritten):
-        two.stage(Writes(tenant, 1, answered=[Answered(key(7), b"request", "done", "top_2", 1)]))
-    assert two.answered(tenant, [key(7), key(8)]) == {key(7): made}
-    one.close()
-    two.close()
-
-
-def test_what_is_unique_stays_unique() -> None:
-    """A chart key, a person's name, an asset's number: the second node to open one is told to look again."""
-    dsn = dsn_of()
-    one, two = PostgresStore(dsn), PostgresStore(dsn)
-    tenant = open_accounts(one, 10)
-    account = Account(5, "", Role.PLATFORM, 1)
-    for first, second in (
-        ({"opened": [Opened(account, "platform")]}, {"opened": [Opened(Account(6, "", Role.PLATFORM, 1), "platform")]}),
-        ({"people": [Person(3, "handle", "ada")]}, {"people": [Person(4, "handle", "ada")]}),
-        ({"facts": [("epoch", "a"), ("asset:2", "EUR/9")]}, {"facts": [("epoch", "b"), ("asset:2", "USD/9")]}),
-        ({"facts": [("epoch", "c"), ("asset:3", "JPY/6")]}, {"facts": [("epoch", "d"), ("asset:3", "USD/9")]}),
-    ):  # fmt: skip
-        one.begin(tenant)
-        two.begin(tenant)
-        one.fact(tenant, "epoch")
-        two.fact(tenant, "epoch")
-        one.write(Writes(tenant, 0, **first))  # type: ignore[arg-type]
-        with pytest.raises(Unwritten):
-            two.stage(Writes(tenant, 1, **second))  # type: ignore[arg-type]
-    assert one.fact(tenant, "asset:3") == "JPY/6" and one.handles(tenant, ["ada"]) == {"ada": 3}
-    one.close()
-    two.close()
-
-
-def test_holds_and_payers_are_locked_until_the_group_is_in() -> None:
-    dsn = dsn_of()
-    one, two = PostgresStore(dsn), PostgresStore(dsn)
-    tenant = open_accounts(one, 10)
-    one.begin(tenant)
-    one.write(Writes(tenant, 0, holds=[Hold(1, 1, "s", 5, "2027")]))
-    one.begin(tenant)
-    held = one.holds(tenant, [1])[1]
-    held.captured = 5
-    with ThreadPoolExecutor(1) as pool:
-        two.begin(tenant)
-        late = pool.submit(two.holds, tenant, [1])
+        late = pool.submit(two.turn, tenant)
         with pytest.raises(TimeoutError):
             late.result(0.2)
-        one.write(Writes(tenant, 0, holds=[held]))
-        assert late.result(10)[1].captured == 5, "what is read after the wait is what the other one wrote"
+        made = Answered(key(7), b"request", "done", "top_1", 2)
+        one.write(
+            Writes(
+                tenant, 0, journal=[(begun.n + 1, b"charge 7", b"h" * 32)], seen=[(key(7), "charged", b"", 2)],
+                answered=[made], holds=[Hold(1, 1, "s", 5, "2027")],
+                opened=[Opened(Account(5, "", Role.PLATFORM, 1), "platform")],
+            )
+        )  # fmt: skip
+        turn = late.result(10)
+    assert (turn.n, turn.head, turn.free) == (begun.n + 1, b"h" * 32, (6, 1, 2)) and turn.epoch == begun.epoch
+    assert two.seen(tenant, [key(7)])[key(7)].state == "charged" and two.answered(tenant, [key(7)]) == {key(7): made}
+    assert two.account_keys(tenant, ["platform"]) == {"platform": 5} and two.peek(tenant) == turn
     two.drop()
     one.close()
     two.close()
 
 
-def test_streams_are_leased_and_taken_over() -> None:
+def test_turns_of_tenants_do_not_wait_for_each_other() -> None:
     dsn = dsn_of()
     one, two = PostgresStore(dsn), PostgresStore(dsn)
-    tenant = open_accounts(one, 10)
-    assert (one.begin(tenant), two.begin(tenant)) == (0, 1)
-    two.drop()
-    with pytest.raises(Unwritten, match="not ours"):
-        two.begin(tenant)
-        two.stage(Writes(tenant, 0, journal=[(2, b"", b"")]))
-    three = PostgresStore(dsn)
-    with pytest.raises(StoreUnavailable, match="written by another process"):
-        three.stage(Writes(tenant, 0, journal=[(2, b"", b"")]))
+    first, second = one.tenant("first"), one.tenant("second")
+    one.turn(first)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(two.turn, second).result(5).n == 0
+    with pytest.raises(Unwritten, match="another tenant"):
+        two.stage(Writes(first, 0, facts=[("x", "y")]))
     one.close()
-    assert three.begin(tenant) == 0, "the stream of a writer that is gone is taken over"
-    three.close()
     two.close()
 
 
-def test_numbers_come_in_blocks_that_never_overlap() -> None:
+def test_who_asks_first_is_served_first() -> None:
+    """A node that always has something to write does not push in front of the others."""
     dsn = dsn_of()
     stores = [PostgresStore(dsn) for _ in range(3)]
-    tenant = open_accounts(stores[0], 10)
+    tenant = open_accounts(stores[0], 10_000)
+    served: list[int] = []
+
+    def node(number: int) -> None:
+        for n in range(40):
+            stores[number].turn(tenant)
+            served.append(number)
+            stores[number].write(Writes(tenant, 0, seen=[(key(number * 100 + n), "charged", b"", 1)]))
+
     with ThreadPoolExecutor(3) as pool:
-        taken = list(pool.map(lambda store: [store.reserve(tenant, "account") for _ in range(20)], stores))
-    numbers = [n for blocks in taken for first, count in blocks for n in range(first, first + count)]
-    assert len(set(numbers)) == len(numbers) == 60_000 and min(numbers) == 3
+        list(pool.map(node, range(3)))
+    together = served[6:-12]
+    assert max(served.index(n) for n in range(3)) < 20
+    assert all(len(set(together[at : at + 8])) == 3 for at in range(len(together) - 8)), "".join(map(str, served))
     for store in stores:
         store.close()
+
+
+def test_the_epoch_moves_with_what_nodes_remember() -> None:
+    dsn = dsn_of()
+    store = PostgresStore(dsn)
+    tenant = open_accounts(store, 10)
+    epoch = store.peek(tenant).epoch
+    for fields, moves in (
+        ({"facts": [("checkpoint", "x")]}, 0), ({"facts": [("assets", "2")]}, 1), ({"facts": [("keys", "k")]}, 1),
+        ({"documents": [("key_1", 0, b"{}")]}, 1), ({"documents": [("stm_1", 0, b"{}")]}, 0),
+        ({"facts": [("catalog", "cat_1")]}, 1), ({"closed": [("2026-11", 1, 1)]}, 1),
+    ):  # fmt: skip
+        store.write(Writes(tenant, 0, **fields))  # type: ignore[arg-type]
+        assert store.peek(tenant).epoch == epoch + moves, fields
+        epoch += moves
+    store.forget(tenant, 1)
+    assert store.peek(tenant).epoch == epoch + 1
+    store.close()
+
+
+def test_a_turn_that_is_never_ended_is_waited_for_with_patience_only() -> None:
+    dsn = dsn_of()
+    greedy, other = PostgresStore(dsn), PostgresStore(dsn, patience=2)
+    tenant = open_accounts(greedy, 10)
+    greedy.turn(tenant)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(other.turn, tenant)
+        while not waiting.done():
+            greedy.peek(tenant)
+        with pytest.raises(StoreUnavailable, match="does not end its turn"):
+            waiting.result()
+    greedy.close()
+    assert take(other, tenant, [key(1)]) == ["charged"]
+    other.close()
+
+
+def test_a_journal_that_was_restored_without_the_rest_is_refused() -> None:
+    dsn = dsn_of()
+    store = PostgresStore(dsn)
+    tenant = open_accounts(store, 10)
+    store.close()
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("DELETE FROM apportion_books.journal")
+    store = PostgresStore(dsn)
+    with pytest.raises(StoreUnavailable, match="Restore all of it"):
+        store.turn(tenant)
+    store.close()
 
 
 def test_two_processes_that_make_the_tables_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from apportion.adapters.stores.postgres import PostgresStore, Unwritten
@@ -14,16 +15,13 @@ PAYER, PROVIDER = 1, 2
 def open_accounts(store: PostgresStore, posted: int) -> int:
     """A payer with some value and a provider without; the tenant."""
     tenant = store.tenant("main")
-    stream = store.begin(tenant)
+    n = store.turn(tenant).n
     opened = [
         Opened(Account(PAYER, "", Role.PAYER, 1), "payer"),
         Opened(Account(PROVIDER, "", Role.PROVIDER, 1), "provider"),
     ]
-    n, _ = store.head(tenant, stream)
     journal = [(n + 1, b"opened", bytes(32))]
-    store.write(
-        Writes(tenant, stream, journal=journal, opened=opened, accounts=[Account(PAYER, "", Role.PAYER, 1, posted)])
-    )
+    store.write(Writes(tenant, 0, journal=journal, opened=opened, accounts=[Account(PAYER, "", Role.PAYER, 1, posted)]))
     return tenant
 
 
@@ -39,12 +37,11 @@ def take(store: PostgresStore, tenant: int, keys: Sequence[bytes], attempts: int
 
 def take_once(store: PostgresStore, tenant: int, keys: Sequence[bytes]) -> list[str]:
     """One attempt."""
-    stream = store.begin(tenant)
-    n, _ = store.head(tenant, stream)
+    n = store.turn(tenant).n
     seen = store.seen(tenant, keys)
     accounts = store.accounts(tenant, [PAYER, PROVIDER])
     residue = store.residues(tenant, [PROVIDER]).get(PROVIDER, 0)
-    writes = Writes(tenant, stream)
+    writes = Writes(tenant, 0)
     answers = []
     for key in keys:
         if key in seen:
@@ -55,7 +52,7 @@ def take_once(store: PostgresStore, tenant: int, keys: Sequence[bytes]) -> list[
             n, residue = n + 1, residue + 1
             accounts[PAYER].posted -= 1
             accounts[PROVIDER].posted += 1
-            writes.journal.append((n, b"charge " + key.hex().encode(), n.to_bytes(32, "big")))
+            writes.journal.append((n, b"charge " + key.hex().encode(), hashlib.sha256(key).digest()))
             writes.seen.append((key, "charged", b"", n))
             answers.append("charged")
     if writes.journal:
@@ -67,13 +64,8 @@ def take_once(store: PostgresStore, tenant: int, keys: Sequence[bytes]) -> list[
 
 
 def settled(store: PostgresStore, tenant: int) -> tuple[int, int, int, int]:
-    """(left with the payer, earned by the provider, rows of charges in all streams, residues)."""
+    """(left with the payer, earned by the provider, rows of charges, residues)."""
     balances = {account.id: account.posted for _, account in store.all_accounts(tenant)}
-    rows = [
-        body
-        for stream in store.streams(tenant)
-        for _, body, _ in store.journal(tenant, stream, 0, 10**9)
-        if body.startswith(b"charge")
-    ]
+    rows = [body for _, body, _ in store.journal(tenant, 0, 0, 10**9) if body.startswith(b"charge")]
     assert len(set(rows)) == len(rows) == sum(1 for _ in store.all_seen(tenant)), "nothing is booked twice"
     return balances[PAYER], balances[PROVIDER], len(rows), store.all_residues(tenant).get(PROVIDER, 0)

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apportion.engine.standing import default_model
+from apportion.engine.credit.standing import default_model
 from apportion.model.credit import History, Month, TrustModel, TrustPolicy, Weight
 from apportion.money import Exact
 from apportion.stages.credit import FACTORS, decide, features, limit, model_version, paid_volume, predict

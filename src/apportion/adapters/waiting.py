@@ -46,7 +46,8 @@ class Outside:
         self._loop.run_forever()
         for task in self._running:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._running, return_exceptions=True))
+        if self._running:
+            self._loop.run_until_complete(asyncio.gather(*self._running, return_exceptions=True))
 
 
 async def _one(work: Callable[[], Coroutine[Any, Any, Any]], seconds: float, ended: Ended) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from apportion.engine.engine import Engine
 from apportion.engine.exchange import KeyInput
+from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
 from apportion.model.access import AccessRole, Credential, KeyView, NewKey
 
@@ -34,13 +35,14 @@ def new_key(engine: Engine, given: KeyInput) -> tuple[NewKey, Credential]:
         )
     if given.party.startswith("acct_") or (given.party and given.role not in _SPOKEN_FOR):
         raise refuse(RefusalCode.BAD_INPUT, "is not a payer's or provider's name.", field="party", fix="Correct it.")
-    if given.sources and given.role not in (AccessRole.PROVIDER, AccessRole.OPERATOR):
-        raise refuse(RefusalCode.BAD_INPUT, "only operators and providers send usage.", field="sources", fix="Drop it.")
+    for field in ("sources", "services", "payers"):
+        if getattr(given, field) and given.role not in (AccessRole.PROVIDER, AccessRole.OPERATOR):
+            raise refuse(RefusalCode.BAD_INPUT, "only operators and providers send usage.", field=field, fix="Drop it.")
     now = engine.clock.now()
     name, secret = secrets.token_hex(8), secrets.token_hex(32)
     credential = Credential(
         name, engine.tenant_name, given.role, digest(secret), now, given.party, given.sources, given.label,
-        _expiry(given.expires, now),
+        _expiry(given.expires, now), "", given.services, given.payers,
     )  # fmt: skip
     _keep(engine, credential)
     return NewKey(shown(credential), f"{_PREFIX}_{name}_{secret}"), credential
@@ -72,7 +74,7 @@ def all_keys(engine: Engine) -> list[Credential]:
 def shown(credential: Credential) -> KeyView:
     """A key without its hash."""
     c = credential
-    return KeyView(c.id, c.role, c.created, c.party, c.sources, c.label, c.expires, c.revoked)
+    return KeyView(c.id, c.role, c.created, c.party, c.sources, c.label, c.expires, c.revoked, c.services, c.payers)
 
 
 def digest(secret: str) -> str:
@@ -99,13 +101,15 @@ def _expiry(text: str, now: str) -> str:
 
 def _keep(engine: Engine, credential: Credential) -> None:
     assert engine.committer is not None, "the books were opened for reading"
-    work = engine.committer.work()
-    party = work.names.people.get(credential.party) if credential.role is AccessRole.USER else None
-    if credential.role is AccessRole.USER and party is None:
-        party = engine.store.handles(engine.tenant, [credential.party]).get(credential.party)
-    work.writes.documents.append((_NAME + credential.id, party or 0, msgspec.json.encode(credential)))
-    work.writes.facts.append(("keys", credential.id))
-    engine.committer.land(work)
+
+    def keep(work: Work) -> None:
+        party = None
+        if credential.role is AccessRole.USER:
+            party = engine.store.handles(engine.tenant, [credential.party]).get(credential.party)
+        work.writes.documents.append((_NAME + credential.id, party or 0, msgspec.json.encode(credential)))
+        work.writes.facts.append(("keys", credential.id))
+
+    engine.committer.booked(keep)
 
 
 class Keyring:
@@ -118,11 +122,24 @@ class Keyring:
             for credential in all_keys(engine):
                 self.put(credential)
 
+    def renew(self, tenant: str, credentials: Iterable[Credential]) -> None:
+        """Know exactly these keys of a tenant: others of it are gone, or belong to somebody who was forgotten."""
+        found = {credential.id: credential for credential in credentials}
+        for credential in found.values():
+            self.put(credential)
+        for id in [id for id, known in self._keys.items() if known.tenant == tenant and id not in found]:
+            del self._keys[id]
+
     def put(self, credential: Credential) -> None:
         """Take note of a key that was made or revoked."""
         self._keys[credential.id] = credential
         for source in credential.sources:
             self._bound.setdefault((credential.tenant, source), set()).add(credential.id)
+
+    def knows(self, token: str) -> bool:
+        """Whether a token names a key that was ever made, or is none at all."""
+        prefix, _, rest = token.partition("_")
+        return prefix != _PREFIX or rest.partition("_")[0] in self._keys
 
     def find(self, token: str, now: str) -> Credential | None:
         """The living key that a token belongs to; as much work for a wrong one as for a right one."""
@@ -131,6 +148,11 @@ class Keyring:
         found = self._keys.get(id, _NOBODY)
         fits = hmac.compare_digest(digest(secret), found.hash)
         return found if fits and prefix == _PREFIX and found.id and found.alive(now) else None
+
+    def living(self, id: str, now: str) -> bool:
+        """Whether a key that was found once still opens anything."""
+        found = self._keys.get(id)
+        return found is not None and found.alive(now)
 
     def has_operator(self, tenant: str, now: str) -> bool:
         """Whether somebody can still administer a tenant."""
@@ -145,4 +167,4 @@ class Keyring:
         if credential.role is not AccessRole.OPERATOR or credential.sources:
             return False
         bound = self._bound.get((credential.tenant, source))
-        return not bound or not any(self._keys[id].alive(now) for id in bound)
+        return not bound or not any(id in self._keys and self._keys[id].alive(now) for id in bound)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 from blake3 import blake3
 
+from apportion.engine.credit.line import due_of, statement_lines
 from apportion.engine.engine import Engine
-from apportion.engine.export import last_checkpoint
+from apportion.engine.funding.purse import BUCKET
 from apportion.engine.unbilled import Party, Unbilled, settle_loose
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, refuse
@@ -21,6 +22,7 @@ from apportion.model.catalog import Catalog
 from apportion.model.ids import key_id, number_id, read_key
 from apportion.model.journal import Genesis, StatementLine
 from apportion.model.statement import Document, Remittance, Seal, Statement
+from apportion.money import Exact
 from apportion.stages.statement import (
     Heading,
     PayerTally,
@@ -33,6 +35,7 @@ from apportion.stages.statement import (
 STATEMENT, REMITTANCE = "statement", "remittance"
 _INITIALS = {STATEMENT: "S", REMITTANCE: "R"}
 _GROUP = 200
+_TURN = 2000  # the most that is issued in one turn, while other nodes wait
 _MARK = b'{"type":"statement"'
 
 
@@ -46,40 +49,54 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
         Refused: PERIOD_OPEN when all that is asked for has not ended, or has running totals that are not closed;
             NOT_FOUND when nobody is called ``who``.
     """
-    terms = engine.terms()
-    unbilled = Unbilled(engine.store, engine.tenant, terms, engine.books.assets)
-    parties = [p for p in unbilled.parties.values() if who is None or who in (p.account.public, p.owner)]
-    if not parties and who is not None:
-        raise refuse(RefusalCode.NOT_FOUND, f"there is no account or party {who[:60]!r}.", field="who")
-    issuing = _Issuing(engine, terms.catalog)
-    for party in parties:
-        issuing.party(party, period)
-    issuing.land()
+    writer, full = engine.writer, True
+    while full:
+        parties, issuing = writer.repeated(lambda: _issue(engine, period, who))
+        full = issuing.full
     found = [line for party in parties for line in party.issued if period is None or line.period == period]
     if not found and issuing.waiting:
         raise refuse(RefusalCode.PERIOD_OPEN, issuing.waiting, field="period", fix="Close it: apportion close PERIOD.")
     return [document(engine, line) for line in found if engine.store.document(engine.tenant, line.id)]
 
 
-class _Issuing:
-    """Documents on their way into the books, some hundred in one transaction."""
+def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Party], _Issuing]:
+    """Issue what is due; where others write too, all in one turn, so that what is counted is what is there."""
+    issuing = _Issuing(engine)
+    try:
+        terms = engine.terms()
+        unbilled = Unbilled(engine.store, engine.tenant, terms, engine.books.assets)
+        parties = [p for p in unbilled.parties.values() if who is None or who in (p.account.public, p.owner)]
+        if not parties and who is not None:
+            raise refuse(RefusalCode.NOT_FOUND, f"there is no account or party {who[:60]!r}.", field="who")
+        for party in parties:
+            issuing.party(party, period, terms.catalog)
+        issuing.land()
+    finally:
+        assert engine.committer is not None
+        engine.committer.release()
+    return parties, issuing
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+
+class _Issuing:
+    """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more."""
+
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._alone = engine.store.alone
+        self._work: Work | None = None if self._alone else engine.writer.work()
         self._seal: Seal | None = None
-        self._issuer = catalog.name or engine.tenant_name
         self._now = engine.clock.now()
         self._closed = engine.store.closed_periods(engine.tenant)
-        self._payers, self._providers = catalog.payers, catalog.providers
         self._numbers = {kind: int(engine.store.fact(engine.tenant, f"number:{kind}") or 0) for kind in _INITIALS}
-        self._work: Work | None = None
         self._count = 0
-        self.waiting = ""
+        self.waiting, self.full = "", False
 
-    def party(self, party: Party, period: str | None) -> None:
+    def party(self, party: Party, period: str | None, catalog: Catalog) -> None:
         """Issue what is due for one account, oldest period first."""
-        if period is not None and any(line.period == period for line in party.issued):
+        if self.full or (period is not None and any(line.period == period for line in party.issued)):
             return
+        self._issuer = catalog.name or self._engine.tenant_name
+        self._payers, self._providers = catalog.payers, catalog.providers
         ended = datetime.fromisoformat(self._now)
         due = sorted((span for span, _ in party.open.values()), key=lambda span: span.start)
         wanted = next((span.start for span in due if span.key == period), None)
@@ -94,13 +111,15 @@ class _Issuing:
                 self.waiting = f"{span.key} has running totals that are not closed yet."
                 return
             settle_loose(party, tally)
-            self._issue(party, span, tally)
+            if self._issue(party, span, tally):
+                return
 
-    def _issue(self, party: Party, span: Period, tally: PayerTally | ProviderTally) -> None:
+    def _issue(self, party: Party, span: Period, tally: PayerTally | ProviderTally) -> bool:
+        """Issue one document; whether that was the last one of this turn."""
         kind = STATEMENT if isinstance(tally, PayerTally) else REMITTANCE
-        if self._seal is None:
-            self._seal = sealed_now(self._engine)
         work = self._work = self._work or self._engine.writer.work()
+        if self._seal is None:
+            self._seal = self._signed(work)
         self._numbers[kind] += 1
         key = document_key(party.account.public, span.key, kind)
         heading = self._heading(party, span, kind, key_id("stm", key), self._seal)
@@ -109,18 +128,22 @@ class _Issuing:
         if isinstance(tally, PayerTally):
             stated = compose_statement(heading, tally)
             made, payments = stated.statement, stated.statement.payments
+            made = msgspec.structs.replace(made, pay_by=due_of(work, party.account.id, made.at))
             lines += self._rounding(work, party, heading.id, stated.tax_moved)
         else:
             invented = party.owner in self._providers and self._providers[party.owner].invented
             made, payments = compose_remittance(heading, tally, made_up=invented), "0"
         body = encode(made)
         line = self._line(party, span, made, payments, blake3(body).hexdigest())
-        work.record(key, "done", blake3(body).digest(8), encode(line), *lines)
+        beside = statement_lines(work, line) if kind == STATEMENT else ()
+        work.record(key, "done", blake3(body).digest(8), encode(line), *lines, *beside)
         work.writes.documents.append((heading.id, party.account.party, body))
         party.cover(line)
         self._count += 1
-        if self._count % _GROUP == 0:
+        if self._count % (_GROUP if self._alone else _TURN) == 0:
+            self.full = not self._alone
             self.land()
+        return self.full
 
     def _heading(self, party: Party, span: Period, kind: str, id: str, seal: Seal) -> Heading:
         account, last = party.account, party.last
@@ -146,10 +169,11 @@ class _Issuing:
 
     def _line(self, party: Party, span: Period, made: Document, payments: str, digest: str) -> StatementLine:
         kind, charges = (STATEMENT, made.charges) if isinstance(made, Statement) else (REMITTANCE, made.credited)
+        due = made.pay_by if isinstance(made, Statement) else ""
         return StatementLine(
             made.id, made.number, made.account, made.party, kind, made.period, made.at, str(party.asset), made.opening,
             charges, payments, made.closing, made.total, made.residue_in, made.residue_out, digest,
-            _instant(span.start), _instant(span.end),
+            _instant(span.start), _instant(span.end), due, _stocked(made),
         )  # fmt: skip
 
     def _rounding(
@@ -169,23 +193,28 @@ class _Issuing:
         entry = book("ent" + cause[3:], cause, "rounding", work.at, (str(asset), asset.scale), movements)
         return [encode(entry)]
 
+    def _signed(self, work: Work) -> Seal:
+        """Sign the books as they stand; the seal that documents issued now will show."""
+        mark = self._engine.writer.sign(work)
+        genesis = msgspec.json.decode(self._engine.store.row(self._engine.tenant, 0, 1).split(b"\n")[0], type=Genesis)
+        return Seal(mark.n, mark.head, mark.at, mark.signature, genesis.key)
+
     def land(self) -> None:
         """Make what was issued so far durable."""
-        if self._work is not None:
+        if self._work is not None and self._count:
             for kind, count in self._numbers.items():
                 self._work.writes.facts.append((f"number:{kind}", str(count)))
             self._engine.writer.land(self._work)
             self._work = None
 
 
-def sealed_now(engine: Engine) -> Seal:
-    """Sign the books as they stand; the seal that documents issued now will show."""
-    engine.writer.seal()
-    found = last_checkpoint(engine.store, engine.tenant)
-    assert found is not None, "a sealed chain has a checkpoint"
-    mark = found[1]
-    genesis = msgspec.json.decode(engine.store.row(engine.tenant, 0, 1).split(b"\n")[0], type=Genesis)
-    return Seal(mark.n, mark.head, mark.at, mark.signature, genesis.key)
+def _stocked(made: Document) -> str:
+    """What of a statement's payments came out of buckets."""
+    paid = Exact(0)
+    for received in made.received if isinstance(made, Statement) else ():
+        if received.kind == BUCKET:
+            paid += Exact.parse(received.amount)
+    return paid.text()
 
 
 def document_key(account: str, period: str, kind: str) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from apportion.engine.credit.policy import opened
+from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares
+from apportion.engine.funding.purse import funding_of
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
+from apportion.engine.payments.decision import fetch
 from apportion.engine.rating import Prepared, prepare, rate
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work, encode
@@ -16,6 +20,7 @@ from apportion.ledger.chart import may_draw
 from apportion.model.account import Account
 from apportion.model.charge import Charge, Portion, Share, TaxLine
 from apportion.model.command import Outcome
+from apportion.model.funding import AllowanceLine
 from apportion.model.ids import key_id
 from apportion.model.journal import UsageLine
 from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
@@ -41,6 +46,10 @@ class UsageDecision:
         self.prepared: Prepared | None = None
         self.refusal: Refusal | None = None
         try:
+            if usage.source.startswith("ses_"):
+                raise refuse(
+                    RefusalCode.BAD_INPUT, "is the name of a session, whose use is reported to it.", field="source"
+                )
             self.prepared = prepare(usage, terms)
         except Refused as error:
             self.refusal = error.refusal
@@ -77,6 +86,10 @@ class UsageDecision:
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
             return self._parked(work, first, Refusal(RefusalCode.PERIOD_CLOSED, field="start"))
+        funded = work.names.funded and any(funding_of(work, payer.id) for payer in payers)
+        stock: list[AllowanceLine] = []
+        if funded:
+            prepared, stock = covered(work, prepared, first)
         rated = prepared.rated
         if rated is None:
             rated = rate(prepared, lambda prefix: RunningTotals(work, first.id, prefix))
@@ -84,6 +97,13 @@ class UsageDecision:
         if crew is None:
             crew = work.crews[prepared.route] = providers_of(work, prepared)
         legs = Legs(work, prepared.terms, rated, payers, crew)
+        if funded:
+            try:
+                noted = draw_shares(work, prepared, legs, stock)
+            except Refused as refused:
+                fetch(work, legs.indexed_shares(), prepared.terms.service.id)
+                return self._parked(work, first, refused.refusal)
+            return Booking(self, work, prepared, legs).write(noted)
         for account, atoms in legs.shares:
             short = may_draw(account, atoms)
             if short is not None:
@@ -104,7 +124,8 @@ class UsageDecision:
                 field="payers",
                 fix="Add the payer to the catalog, or say under unknown_payers on which terms to open accounts.",
             )
-        return work.open_payer(use.payer, asset, Money.parse(terms.credit, asset).atoms)
+        account = work.open_payer(use.payer, asset, Money.parse(terms.credit, asset).atoms)
+        return opened(work, self.terms, use.payer, account)
 
     def _conflict(self, work: Work) -> Outcome:
         refusal = Refusal(
@@ -170,8 +191,8 @@ class Booking:
         if prepared.terms.personal:
             self._hide()
 
-    def write(self) -> Outcome:
-        """Book it."""
+    def write(self, more: Callable[[], Sequence[bytes]] = tuple) -> Outcome:
+        """Book it; the lines that ``more`` then gives stand at the end of its row."""
         work, decision, prepared, rated = self.work, self.decision, self.prepared, self.rated
         key, charge_id = decision.key, "chg_" + self.hex
         movements = self.legs.movements()
@@ -189,7 +210,7 @@ class Booking:
             self._personal()
         if key in work.seen and work.seen[key].state == PENDING:
             work.writes.pending.append((key, 0, None))
-        work.record(key, CHARGED if rated.total else ZERO_RATED, decision.digest, *lines)
+        work.record(key, CHARGED if rated.total else ZERO_RATED, decision.digest, *lines, *more())
         below_cost = rated.split.sponsored if prepared.terms.service.guard else 0
         return Outcome(STATES[bool(rated.total)], charge_id, None, rated.total, below_cost)
 
@@ -271,11 +292,11 @@ class Booking:
         for account, due, atoms in zip(legs.providers, split.nums, split.portions, strict=False):
             texts += (account.public, fraction_text(due, den), decimal_text(atoms, scale))
         shape: tuple[object, ...] = ()
-        if rated.shares is None and legs.sponsor is None and not rated.taxes:
+        if rated.shares is None and legs.sponsor is None and not rated.taxes and legs.draws is None:
             texts += (self.payers[0].public, net)
         else:
             shape = self._more(texts)
-        if self.prepared.running:  # its price lines have texts of their own
+        if self.prepared.running or legs.draws is not None:  # its price lines or shares have texts of their own
             return encode(self._charge_record(texts))
         return self.prepared.deal.charge_forms.line(shape, self._charge_record, texts)
 
@@ -283,7 +304,7 @@ class Booking:
         """The rest of a charge's texts, when there are several payers, a tax or a sponsor; its shape."""
         rated, scale, legs, weights = self.rated, self.scale, self.legs, self.prepared.weights
         shares = legs.indexed_shares()
-        for i, (account, share) in enumerate(shares):
+        for i, (account, share) in enumerate(shares if legs.draws is None else ()):
             if share is not None:
                 texts += (account.public, decimal_text(share, scale), *([weights[i].text()] if weights else ()))
         if rated.taxes:
@@ -327,7 +348,9 @@ class Booking:
                     for _, share in legs.indexed_shares()
                     if share is not None
                 ]
-            ),
+            )
+            if legs.draws is None
+            else drawn_shares(prepared, legs, legs.draws),
             sponsor=text() if legs.sponsor is not None else "",
             tax=text() if self.tax != "0" else "0",  # at its default, a field is left out of the line
             sponsored=text() if self.sponsored != "0" else "0",
@@ -339,6 +362,7 @@ class Booking:
             catalog=self.decision.terms.version,
             rule=service.apportion,
             allocation=service.allocate if len(self.payers) > 1 else "",
+            allowances=prepared.covered,
         )
 
 

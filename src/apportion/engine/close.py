@@ -32,6 +32,7 @@ from apportion.money.exact import decimal_text
 from apportion.ports import Store
 
 Order = tuple[bool, str, str, str]
+Open = dict[tuple[str, str], list[tuple[Order, int]]]
 
 
 def closing_order(usage: UsageLine) -> Order:
@@ -58,52 +59,69 @@ class Closing:
         self._committer = committer
         self._store = store
         self._terms: dict[str, Terms] = {}
+        self._open: Open = {}  # records that count in a period, by (period, payer's account), with the row of each
+        self._scanned = 0
         self.result = Closed()
 
     def run(self, period: str = "") -> Closed:
         """Close ``period`` (every period that usage names, when empty) for all payers, then true up rounding."""
-        open_records = self._open_records(period)
-        for (name, payer), order in sorted(open_records.items()):
+        self._look(period, self._store.head(self._committer.tenant, 0)[0])
+        for name, payer in sorted(self._open):
             if name not in self.result.periods:
                 self.result.periods.append(name)
-            self._close_payer(name, payer, sorted(order))
-        self._true_up()
+            self._close_payer(name, payer, period)
+        self._committer.booked(self._true_up)
         return self.result
 
-    def _open_records(self, period: str) -> dict[tuple[str, str], list[tuple[Order, int]]]:
-        """Records that count in a period, by (period, payer's account), with the row of each."""
+    def _look(self, period: str, upto: int) -> None:
+        """Find the records of the rows that were not looked at yet."""
         mark = b'"period":"' + period.encode()
         tenant = self._committer.tenant
-        closed = self._store.closed_periods(tenant)
-        found: dict[tuple[str, str], list[tuple[Order, int]]] = {}
-        for n, body, _ in self._store.journal(tenant, 0, 0, self._store.head(tenant, 0)[0]):
+        closed = self._store.closed_periods(tenant) if upto > self._scanned else set()
+        for n, body, _ in self._store.journal(tenant, 0, self._scanned, upto):
             if mark not in body or b'"type":"charge"' not in body:
                 continue
             usage = record_of(n, body).usage
             if usage.period and (not period or usage.period == period):
                 payer = usage.payers[0].payer
                 if (usage.period, read_number(payer)) not in closed:
-                    found.setdefault((usage.period, payer), []).append((closing_order(usage), n))
-        return found
+                    self._open.setdefault((usage.period, payer), []).append((closing_order(usage), n))
+        self._scanned = max(upto, self._scanned)
 
     def _records(self, order: Sequence[tuple[Order, int]]) -> Iterator[Record]:
         for _, n in order:
             yield record_of(n, self._store.row(self._committer.tenant, 0, n))
 
-    def _close_payer(self, period: str, payer: str, order: Sequence[tuple[Order, int]]) -> None:
-        work = self._committer.work()
+    def _close_payer(self, period: str, payer: str, wanted: str) -> None:
+        number = read_number(payer)
+
+        def book(work: Work) -> tuple[int, int]:
+            """Records and adjustments; none when another node closed this one first."""
+            if not self._store.alone:
+                self._look(wanted, work.head[0])  # what others charged until this turn counts too
+            if (period, number) in work.closed:
+                return 0, -1
+            order = sorted(self._open[period, payer])
+            return len(order), self._book_payer(work, period, payer, order)
+
+        records, charged = self._committer.booked(book)
+        if charged < 0:
+            return
+        self._committer.note_closed(period, number)
+        self.result.records += records
+        self.result.adjustments += charged
+        self.result.accounts += 1
+
+    def _book_payer(self, work: Work, period: str, payer: str, order: Sequence[tuple[Order, int]]) -> int:
+        """Book the differences, and that the period is closed; how many differ."""
         account = work.numbered(read_number(payer))
         pairs = ((record, self._prepared(record)) for record in self._records(order))
         charged = 0
         for (service, version), difference in differences_of(work, account, period, pairs):
             charged += self._book(work, difference, f"{period}/{payer}/{service}/{version}", period)
-        self.result.records += len(order)
-        line = CloseLine(period, payer, work.at, str(len(order)), str(charged))
-        n = work.append(encode(line))
+        n = work.append(encode(CloseLine(period, payer, work.at, str(len(order)), str(charged))))
         work.writes.closed.append((period, account.id, n))
-        self._committer.land(work)
-        self._committer.note_closed(period, account.id)
-        self.result.accounts += 1
+        return charged
 
     def _prepared(self, record: Record) -> Prepared:
         """The record as the books hold it, resolved against the catalog it was charged by."""
@@ -111,7 +129,7 @@ class Closing:
         if version not in self._terms:
             names = self._committer.names.assets
             self._terms[version] = load_terms(self._store, self._committer.tenant, version, names)
-        given = Given(record.charge.tariff, record.usage.period)
+        given = Given(record.charge.tariff, record.usage.period, record.charge.allowances)
         return prepare(usage_of(record), self._terms[version], given)
 
     def _book(self, work: Work, difference: Difference, cause: str, period: str) -> int:
@@ -142,12 +160,10 @@ class Closing:
             for account, _ in movements:
                 work.touch(account)
         work.record(key, "done", b"", *lines)
-        self.result.adjustments += 1
         return 1
 
-    def _true_up(self) -> None:
+    def _true_up(self, work: Work) -> None:
         """Pay out what rounding kept, whole atoms at a time, so that it favours nobody over millions of fees."""
-        work = self._committer.work()
         kept = self._store.all_residues(self._committer.tenant)
         accounts = {number: work.numbered(number) for number in kept}
         for number in sorted({account.asset for account in accounts.values()}):
@@ -172,7 +188,6 @@ class Closing:
                 work.keep(account, -moved * GRID)
             work.record(key, "done", b"", encode(entry))
             self.result.trued_up[str(asset)] = decimal_text(sum(m for _, m in movements if m > 0), asset.scale)
-        self._committer.land(work)
 
 
 def differences_of(
@@ -191,7 +206,9 @@ def differences_of(
         rated = rate(prepared, lambda prefix: RunningTotals(work, account.id, prefix))
         move_totals(work, prepared, rated, account)
         payers = [work.numbered(read_number(p.payer)) for p in record.usage.payers]
-        difference.add(work, record, prepared, Legs(work, prepared.terms, rated, payers, providers_of(work, prepared)))
+        legs = Legs(work, prepared.terms, rated, payers, providers_of(work, prepared))
+        legs.as_booked(work, record.charge)
+        difference.add(work, record, prepared, legs)
     once: set[str] = set()
     for _, difference in sorted(differences.items()):
         period_fees(work, difference, period, once)

@@ -5,6 +5,8 @@ each decision sees those before it, so check and effect can not be torn apart) a
 flush). Only then is anybody answered. COMMIT runs on a thread of its own; meanwhile the next group is prepared. Where
 nobody else can write, that one is even read just before COMMIT, in the same transaction, and decided meanwhile: it sees
 what COMMIT has yet to keep, and if that fails neither is written nor answered.
+
+Where others write too, writers take turns (``turns.py``).
 """
 
 from __future__ import annotations
@@ -13,24 +15,35 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
-import tzdata
+import msgspec
 
 from apportion.engine.charging import UsageDecision, rejected_line
+from apportion.engine.credit.decision import CreditDecision
+from apportion.engine.funding.granting import StockDecision
 from apportion.engine.once import Once, OnceDecision
+from apportion.engine.payments.decision import PaymentDecision
+from apportion.engine.prefetch import prefetch
+from apportion.engine.sessions.decision import SessionDecision
 from apportion.engine.terms import Terms
+from apportion.engine.turns import Turns
+from apportion.engine.undecided import Salvaged, Undecided, salvage
 from apportion.engine.value import ValueDecision
-from apportion.engine.work import Names, Work, encode
-from apportion.errors import StoreUnavailable
+from apportion.engine.work import Work
+from apportion.errors import NotFound, StoreUnavailable, Unwritten
 from apportion.ledger import proof
-from apportion.model.command import ChargeUsage, Outcome, RejectUsage
+from apportion.model.catalog import Catalog
+from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, Outcome, RejectUsage
+from apportion.model.credit import CreditCommand
 from apportion.model.ids import key_id
-from apportion.model.journal import Checkpoint, Genesis, ZonesLine
+from apportion.model.payment import EndPayment, RequestPayment, SendPayment
+from apportion.model.session_asked import SessionCommand
 from apportion.model.usage import UsageClass
 from apportion.ports import Clock, Key, Random, Signer, Store
 
+T = TypeVar("T")
 GROUP = 1000
-FORMAT = 1
 
 
 class RejectDecision:
@@ -57,7 +70,10 @@ class RejectDecision:
         return Outcome(UsageClass.REJECTED, key_id("usg", self.key), command.refusal)
 
 
-Decision = UsageDecision | ValueDecision | RejectDecision | OnceDecision
+Decision = (
+    UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
+    | SessionDecision
+)  # fmt: skip
 Decided = tuple[Work, list[Outcome]]
 #: whether there is anything to keep, the outcomes, and the checkpoint to announce
 Staged = tuple[bool, list[Outcome], str]
@@ -82,7 +98,7 @@ def _landed_already() -> Future[None]:
     return nothing
 
 
-class Committer:
+class Committer(Turns):
     """The writer of one tenant's books.
 
     ``announce`` is told of every checkpoint once it is durable (the outside head, ``<store>.heads``).
@@ -95,30 +111,30 @@ class Committer:
         outside: tuple[Clock, Random, Signer],
         announce: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._store = store
-        self._tenant_name = tenant
-        self.tenant = store.tenant(tenant)
-        self._clock, self._random, self._signer = outside
+        super().__init__(store, tenant, outside)
         self._announce = announce
-        self.names = Names(store, self.tenant)
-        self.terms: Terms | None = None
-        self._closed: set[tuple[str, int]] | None = None
-        self._last_checkpoint = store.fact(self.tenant, "checkpoint") or ""
-        self._checkpointed = self._clock.now()
-        self._since = self._unsigned()
-        self._failed = False
+        self._versions: dict[str, Terms] = {}
+        self._idle = (0, b"")  # the head a second ago
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     # the loop
 
     def commit(self, commands: Sequence[object]) -> list[Outcome]:
-        """Decide and make durable one group, then answer each command in order."""
+        """Decide and make durable one group, then answer each command in order.
+
+        Raises:
+            StoreUnavailable: nothing is known to be written; the same commands with the same keys may be sent again.
+            Undecided: a decision broke; nothing of the group is written, and the writer goes on.
+        """
+        if not commands:
+            return []
         with _no_collection():
-            decisions = [self.prepare(command) for command in commands]
-            with self._unless_failed():
-                work = self._prefetch(decisions)
-                decided = work, [decision.decide(work) for decision in decisions]
-            anything, outcomes, announced = self._stage(decided)
+            decisions = self._prepared(commands)
+        return self.repeated(lambda: self._commit(commands, decisions))
+
+    def _commit(self, commands: Sequence[object], decisions: Sequence[Decision]) -> list[Outcome]:
+        with _no_collection():
+            anything, outcomes, announced = self._stage(self._decide(commands, decisions))
         with self._unless_failed():  # nothing else is on its way: another thread would only cost the handing over
             if anything:
                 self._store.commit()
@@ -126,12 +142,34 @@ class Committer:
             self._announce(announced)
         return outcomes
 
+    def salvage(self, commands: Sequence[object]) -> Salvaged:
+        """Commit all that can be decided; what broke a decision stands at the place of its command."""
+        return salvage(self.commit, lambda: self._failed, commands)
+
+    def booked(self, fill: Callable[[Work], T]) -> T:
+        """Have ``fill`` book on an empty working set, and make that durable; again when nothing was written."""
+
+        def once() -> T:
+            work = self.work()
+            try:
+                found = fill(work)
+            except BaseException:
+                self.release()
+                raise
+            self.land(work)
+            return found
+
+        return self.repeated(once)
+
     def stream(self, groups: Iterable[Sequence[object]]) -> Iterator[list[Outcome]]:
         """Commit group after group; the outcomes of a group are yielded once it is durable.
 
         Up to three groups are on their way, and nothing else may write meanwhile. Who stops listening, or fails to say
         the next group, loses no more than the answers: what was decided is written.
         """
+        if not self._store.alone:
+            yield from self._stream_in_turns(groups)
+            return
         flying: Flight | None = None
         decided: Decided | None = None
         try:
@@ -143,11 +181,9 @@ class Committer:
                     yield outcomes
                 with self._unless_failed(), _no_collection():
                     staged = self._stage(decided) if decided is not None else None
-                    work, decided = self._prefetch(decisions), None
+                    work, decided = prefetch(self.work(), self._store, decisions), None
                     flying = self._take_off(staged) if staged is not None else None
                     decided = work, [decision.decide(work) for decision in decisions]
-                    if not self._store.alone:
-                        flying, decided = self._take_off(self._stage(decided)), None
             if flying is not None:
                 outcomes, flying = self._landed(flying), None
                 yield outcomes
@@ -161,9 +197,36 @@ class Committer:
             if decided is not None and not self._failed:
                 self._landed(self._take_off(self._stage(decided)))
 
+    def _stream_in_turns(self, groups: Iterable[Sequence[object]]) -> Iterator[list[Outcome]]:
+        """The same with a turn for every group: while COMMIT runs the next one is said and prepared."""
+        flying: tuple[Flight, Sequence[object]] | None = None
+        try:
+            for commands in groups:
+                with _no_collection():
+                    decisions = [self.prepare(command) for command in commands]
+                if flying is not None:
+                    landing, flying = flying, None
+                    yield self._kept(*landing)
+                with _no_collection():
+                    staged = self.repeated(lambda: self._stage(self._decide(commands, decisions)))  # noqa: B023
+                flying = self._take_off(staged), commands
+            if flying is not None:
+                landing, flying = flying, None
+                yield self._kept(*landing)
+        finally:
+            if flying is not None:
+                self._kept(*flying)
+
+    def _kept(self, flying: Flight, commands: Sequence[object]) -> list[Outcome]:
+        """The outcomes of a group that took off; one that did not land is decided again."""
+        try:
+            return self._landed(flying)
+        except Unwritten:
+            return self.commit(commands)
+
     @property
     def failed(self) -> bool:
-        """Whether a write broke, so that this writer writes no more."""
+        """Whether a write broke, so that this writer writes no more; one that takes turns goes on with the next."""
         return self._failed
 
     def prepare(self, command: object) -> Decision:
@@ -175,99 +238,88 @@ class Committer:
         assert self.terms is not None, "apply a catalog first"
         if isinstance(command, ChargeUsage):
             return UsageDecision(command.usage, self.terms)
+        if isinstance(command, RequestPayment | SendPayment | EndPayment):
+            return PaymentDecision(command, self.terms)
+        if isinstance(command, CreditCommand):
+            return CreditDecision(command)
+        if isinstance(command, Grant | BuyAllowance | Lapse):
+            return StockDecision(command, self.terms)
+        if isinstance(command, SessionCommand):
+            return SessionDecision(command, self.terms, self.version)
         return ValueDecision(command, self.terms)  # type: ignore[arg-type]
 
-    def work(self) -> Work:
-        """An empty working set on the present head, for bookings that are no group of commands (close, catalog).
+    def version(self, id: str) -> Terms:
+        """A catalog version that was in force earlier, compiled; a few are kept.
 
         Raises:
-            StoreUnavailable: an earlier write failed, so that what is remembered here may not be what is stored.
+            NotFound: nobody ever applied it.
         """
-        if self._failed:
-            raise StoreUnavailable("an earlier write failed. Open the store again; what was answered is in it.")
-        work = Work(self._store, self.tenant, self.names, self._clock.now(), self._random.salt)
-        if self._closed is None:
-            self._closed = self._store.closed_periods(self.tenant)
-        work.closed = self._closed
-        if work.head[0] == 0:
-            zones = tzdata.IANA_VERSION
-            genesis = Genesis(self._tenant_name, FORMAT, self._signer.public())
-            work.append(encode(genesis), encode(ZonesLine(zones, work.at)))
-            work.writes.facts.append(("zones", zones))
-        return work
+        found = self._versions.get(id)
+        if found is None:
+            body = self._store.document(self.tenant, id)
+            if not body:
+                raise NotFound(f"The books have no catalog {id[:60]!r}.")
+            if len(self._versions) >= 16:
+                self._versions.pop(next(iter(self._versions)))
+            scale = {code: asset.scale for code, (_, asset) in self.names.assets.items()}.get
+            found = self._versions[id] = Terms(msgspec.json.decode(body, type=Catalog), id, scale)
+        return found
 
     def land(self, work: Work) -> None:
         """Make a working set durable now."""
         self._landed(self._take_off(self._stage((work, []))))
 
-    def note_closed(self, period: str, account: int) -> None:
-        """Usage of a closed period waits from now on."""
-        if self._closed is not None:
-            self._closed.add((period, account))
+    def _decide(self, commands: Sequence[object], decisions: Sequence[Decision]) -> Decided:
+        """Read and decide a group; it is prepared again when the catalog is no longer the one it was prepared by."""
+        terms = self.terms
+        with self._unless_failed():
+            work = self.work()
+            if self.terms is not terms:
+                decisions = [self.prepare(command) for command in commands]
+            work = prefetch(work, self._store, decisions)
+        return work, self._folded(work, decisions)
 
-    def _prefetch(self, decisions: Sequence[Decision]) -> Work:
-        """One set-based read of every key, person, account and residue that the group is known to touch."""
-        self.names.trim()
-        work, names, tenant, store = self.work(), self.names, self.tenant, self._store
-        keys: list[Key] = []
-        people: set[str] = set()
-        sharing: set[str] = set()  # those whose shares are rounded, so that they keep residues
-        charts: set[str] = set()
-        for decision in decisions:
-            keys += decision.keys()
-            charts.update(decision.charts())
-            named = decision.people()
-            people.update(named)
-            if len(named) > 1:
-                sharing.update(named)
-        work.seen = store.seen(tenant, keys)
-        once = [key for d in decisions if isinstance(d, OnceDecision) for key in {d.once.first, d.once.key}]
-        if once:
-            work.answered = store.answered(tenant, once)
-        payers = self._payers(people)
-        absent = sorted([key for key in charts if key not in names.accounts])
-        if absent:
-            names.accounts.update(store.account_keys(tenant, absent))
-        numbers = [names.accounts[key] for key in charts if key in names.accounts]
-        work.accounts = store.accounts(tenant, sorted({*numbers, *payers}))
-        if sharing:
-            numbers += self._payers(sharing)
-        work.residues = dict.fromkeys(numbers, 0) | store.residues(tenant, sorted(numbers))
-        return work
+    def _prepared(self, commands: Sequence[object]) -> list[Decision]:
+        made: list[Decision] = []
+        try:
+            for command in commands:
+                made.append(self.prepare(command))
+        except Exception as error:
+            raise Undecided(len(made), error) from error
+        return made
 
-    def _payers(self, people: set[str]) -> list[int]:
-        """Numbers of the accounts, in any currency, of people by name; those that are not known yet are looked up."""
-        names, tenant, store = self.names, self.tenant, self._store
-        unknown = sorted([name for name in people if name not in names.people])
-        if unknown:
-            names.people.update(store.handles(tenant, unknown))
-        numbers, wanted = [], {}
-        parties = [names.people[name] for name in people if name in names.people]
-        for _, asset in names.assets.values():
-            for party in parties:
-                number = names.payers.get((party, asset.code))
-                if number is not None:
-                    numbers.append(number)
-                else:
-                    wanted[f"payer:{party}:{asset}"] = (party, asset.code)
-        if wanted:
-            found = store.account_keys(tenant, sorted(wanted))
-            names.payers.update((wanted[key], number) for key, number in found.items())
-            numbers += found.values()
-        return numbers
+    def _folded(self, work: Work, decisions: Sequence[Decision]) -> list[Outcome]:
+        """Decide one after another; when one breaks half-way, what all of them left in memory is dropped.
+
+        Raises:
+            Undecided: with the place of the one that broke.
+        """
+        outcomes: list[Outcome] = []
+        try:
+            for decision in decisions:
+                outcomes.append(decision.decide(work))
+        except BaseException as error:
+            with self._unless_failed():
+                if isinstance(error, StoreUnavailable) or not isinstance(error, Exception):
+                    raise
+                self.mistaken()
+            raise Undecided(len(outcomes), error) from error
+        return outcomes
 
     def _stage(self, decided: Decided) -> Staged:
         """Put a decided group into a transaction of its own."""
         work, outcomes = decided
-        announced = ""
         with self._unless_failed():
             rows = len(work.writes.journal)
             if rows:
                 self._since += rows
                 if self._clock.now()[:19] != self._checkpointed[:19]:
-                    announced = self._checkpoint(work)
+                    self.sign(work)
+            announced, self._signed = "\n".join(self._signed), []
             writes = work.finish()
             anything = bool(writes.journal or writes.accounts or writes.facts or writes.answered)
+            if not self._store.alone:
+                self._end_turn(work, anything)
             if anything:
                 self._store.stage(writes)
         return anything, outcomes, announced
@@ -285,41 +337,42 @@ class Committer:
             self._announce(announced)
         return outcomes
 
-    @contextmanager
-    def _unless_failed(self) -> Iterator[None]:
-        """Stop the writer for good when something breaks between reading the store and having written it."""
-        try:
-            yield
-        except BaseException:
-            self._failed = True
-            raise
-
     # checkpoints
-
-    def _checkpoint(self, work: Work) -> str:
-        """Sign the head and append the signature; once a second, and when the writer closes."""
-        n, head = work.head
-        at, previous = self._clock.now(), self._last_checkpoint
-        message = proof.checkpoint_message(self._tenant_name, 0, n, head.hex(), at, previous)
-        line = encode(Checkpoint(0, n, head.hex(), at, previous, self._signer.sign(message), self._tenant_name))
-        work.append(line)
-        self._last_checkpoint = proof.blake3(line).hexdigest(16)
-        work.writes.facts.append(("checkpoint", self._last_checkpoint))
-        self._checkpointed, self._since = at, 0
-        return line.decode()
-
-    def _unsigned(self) -> int:
-        """One when a writer that was killed left rows that nobody signed."""
-        last = self._store.row(self.tenant, 0, self._store.head(self.tenant, 0)[0])
-        return int(bool(last) and not last.startswith(b'{"type":"checkpoint"'))
 
     def seal(self) -> None:
         """Write a checkpoint of whatever came since the last one."""
-        work = self.work()
-        if self._since or work.writes.journal:
-            announced = self._checkpoint(work)
-            self._store.write(work.finish())
+        announced = self.repeated(self._seal)
+        if announced:
             self._announce(announced)
+
+    def _seal(self) -> str:
+        work = self.work()
+        if self._others:
+            self._since = self._unsigned()
+        if not self._since and not work.writes.journal:
+            if not self._store.alone:
+                self._end_turn(work, False)
+            return ""
+        self.sign(work)
+        with self._unless_failed():
+            announced, self._signed = "\n".join(self._signed), []
+            writes = work.finish()
+            if not self._store.alone:
+                self._end_turn(work, True)
+            self._store.write(writes)
+        return announced
+
+    def tick(self) -> None:
+        """Once a second: sign what is not signed, unless another node that goes on writing will."""
+        if self._store.alone:
+            self.seal()
+            return
+        found = self._store.peek(self.tenant)
+        head, idle = (found.n, found.head), self._idle
+        self._idle = head
+        mine = self._left is not None and self._left[:2] == head
+        if found.n and ((mine and self._since) or (not mine and head == idle)):
+            self.seal()
 
     def close(self) -> None:
         """Seal and stop the writer; what a failed one wrote last stays unsigned until the next writer's checkpoint."""

@@ -9,6 +9,7 @@ from binascii import Error
 from blake3 import blake3
 
 from apportion.engine.engine import Engine
+from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
 
 #: a document of random bytes that every tenant of a node has
@@ -19,10 +20,13 @@ def make_secret(engine: Engine) -> None:
     """Give a tenant the secret that its cursors are sealed with, once."""
     if engine.committer is None or engine.store.document(engine.tenant, SECRET):
         return
-    work = engine.committer.work()
-    work.writes.documents.append((SECRET, 0, secrets.token_bytes(32)))
-    work.writes.facts.append(("node", "1"))
-    engine.committer.land(work)
+
+    def make(work: Work) -> None:
+        if not engine.store.document(engine.tenant, SECRET):  # another node may have made it meanwhile
+            work.writes.documents.append((SECRET, 0, secrets.token_bytes(32)))
+            work.writes.facts.append(("node", "1"))
+
+    engine.committer.booked(make)
 
 
 class Cursors:

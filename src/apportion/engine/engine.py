@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
-import msgspec
-
 from apportion.engine.catalogs import apply_catalog, load_terms, note_zones
 from apportion.engine.close import Closed, close_periods
 from apportion.engine.commit import Committer
+from apportion.engine.credit.policy import refresh_model
 from apportion.engine.forget import forget
 from apportion.engine.intake import RunSummary, take_in
 from apportion.engine.query import Books
 from apportion.engine.terms import Terms
-from apportion.errors import Misconfigured, Refused
+from apportion.engine.turns import check_key
+from apportion.errors import Refused
 from apportion.model.catalog import Catalog
-from apportion.model.command import ChargeUsage, EndHold, Outcome, PlaceHold, RejectUsage, SweepHold, TopUp
-from apportion.model.journal import Genesis
+from apportion.model.command import (
+    BuyAllowance,
+    ChargeUsage,
+    EndHold,
+    Grant,
+    Lapse,
+    Outcome,
+    PlaceHold,
+    RejectUsage,
+    SweepHold,
+    TopUp,
+)
 from apportion.model.usage import Usage
 from apportion.ports import Clock, Random, Signer, Store
 
@@ -36,12 +46,16 @@ class Engine:
     ) -> None:
         self.store = store
         self.tenant_name = tenant
+        self._versions: dict[str, Terms] = {}
         self.writable = writable
         self.tenant = store.tenant(tenant)
-        self.clock = outside[0]
+        self.clock, _, self.signer = outside
+        self.private = False  # whether addresses inside of networks may be called
         if writable:
-            _check_key(store, self.tenant, outside[2])
+            check_key(store, self.tenant, outside[2])
         self.committer = Committer(store, tenant, outside, announce) if writable else None
+        if self.committer is not None:
+            self.committer.reload = self.terms
 
     def __enter__(self) -> Engine:
         return self
@@ -64,12 +78,25 @@ class Engine:
         if self.committer.terms is None:
             self.committer.terms = self.terms()
             note_zones(self.committer, self.store)
+            refresh_model(self.committer, self.committer.terms)
         return self.committer
 
     def terms(self, version: str = "") -> Terms:
         """A catalog version, compiled; the one in force when none is named."""
         assets = self.committer.names.assets if self.committer is not None else None
         return load_terms(self.store, self.tenant, version, assets)
+
+    def version(self, version: str) -> Terms:
+        """A catalog version that things were agreed on, compiled and kept.
+
+        Raises:
+            NotFound: nobody ever applied it.
+        """
+        if self.committer is not None:
+            return self.committer.version(version)
+        if version not in self._versions:
+            self._versions[version] = self.terms(version)
+        return self._versions[version]
 
     @property
     def books(self) -> Books:
@@ -103,6 +130,22 @@ class Engine:
         """
         return self._one(TopUp(payer, amount, currency, reference)).id
 
+    def grant(self, grant: Grant) -> str:
+        """Value for a payer in a bucket of its own; the id of the grant.
+
+        Raises:
+            Refused: UNKNOWN_PAYER, BAD_AMOUNT, BAD_INPUT, BAD_TIME, UNKNOWN_SERVICE, CONFLICT.
+        """
+        return self._one(grant).id
+
+    def buy_allowance(self, bought: BuyAllowance) -> str:
+        """Units for a payer, paid for now; the id of the purchase.
+
+        Raises:
+            Refused: as ``grant``; INSUFFICIENT_FUNDS, BAD_QUANTITY, MEASURE_MISSING.
+        """
+        return self._one(bought).id
+
     def hold(self, payer: str, amount: str, currency: str, owner: str, expires: str) -> str:
         """Set value aside; the id of the hold."""
         return self._one(PlaceHold(payer, amount, currency, owner, expires)).id
@@ -112,10 +155,15 @@ class Engine:
         return self._one(EndHold(hold, amount, final)).id
 
     def sweep(self) -> int:
-        """End every hold whose expiry has come; how many."""
-        due = self.store.expired_holds(self.tenant, self.clock.now(), 1000)
-        self.writer.commit([SweepHold(hold) for hold in due])
-        return len(due)
+        """End every hold, bucket and allowance whose expiry has come; how many."""
+        now = self.clock.now()
+        stock = [id for id in self.store.due_courses(self.tenant, now, 1000) if id.startswith(("bkt_", "alw_"))]
+        if stock:
+            self.writer.commit([Lapse(id) for id in stock])
+        due = self.store.expired_holds(self.tenant, now, 1000)
+        if due:
+            self.writer.commit([SweepHold(hold) for hold in due])
+        return len(due) + len(stock)
 
     def close_period(self, period: str = "", *, force: bool = False) -> Closed:
         """Close a period (every one that usage names, when empty): re-rate, book period fees, true up rounding.
@@ -140,13 +188,3 @@ class Engine:
         if outcome.refusal is not None:
             raise Refused(outcome.refusal)
         return outcome
-
-
-def _check_key(store: Store, tenant: int, signer: Signer) -> None:
-    """Books that one key has signed must not go on under another: nobody could tell a forger from a lost file."""
-    first = store.row(tenant, 0, 1)
-    if first and msgspec.json.decode(first.split(b"\n")[0], type=Genesis).key != signer.public():
-        raise Misconfigured(
-            "The signing key is not the one that these books were begun with. Put the .key file back beside the store, "
-            "or name it with --key."
-        )

@@ -15,7 +15,7 @@ from apportion.engine.query import AccountView
 from apportion.errors import Refusal
 from apportion.model.access import AccessRole, KeyView
 from apportion.model.catalog import Catalog
-from apportion.model.charge import PriceLine, TaxLine
+from apportion.model.charge import Covered, PriceLine, TaxLine
 from apportion.model.usage import UsageClass
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -76,13 +76,18 @@ class IssueInput(Input, frozen=True):
 
 
 class KeyInput(Input, frozen=True):
-    """A key to make. Users and providers need the ``party`` they speak for; ``sources`` bind usage sources to it."""
+    """A key to make. Users and providers need the ``party`` they speak for; ``sources`` bind usage sources to it.
+
+    ``services`` and ``payers`` bound the usage that it sends: any when empty.
+    """
 
     role: AccessRole
     party: Text = ""
     sources: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
     label: Text = ""
     expires: Instant = ""
+    services: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    payers: Annotated[tuple[Name, ...], Meta(max_length=1000)] = ()
 
 
 class PageQuery(Input, frozen=True):
@@ -92,10 +97,27 @@ class PageQuery(Input, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
+class AccountQuery(PageQuery, frozen=True):
+    """Only the accounts of ``owner`` (a name as the catalog and the usage have it, or an account id), or of a role."""
+
+    owner: Text = ""
+    role: Literal["", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred"] = ""
+
+
 class ViewQuery(Input, frozen=True):
-    """For whom: ``operator``, ``user=NAME`` or ``provider=NAME``; users and providers always get their own view."""
+    """For whom: ``operator``, ``user=NAME`` or ``provider=NAME``; users and providers always get their own view.
+
+    ``part`` asks for the portion of one part.
+    """
 
     view: Text = "operator"
+    part: Text = ""
+
+
+class VersionQuery(Input, frozen=True):
+    """Which catalog: the one in force when no ``version`` (``cat_…``) is named."""
+
+    version: Text = ""
 
 
 # ── answers ──
@@ -142,12 +164,13 @@ class HoldAnswer(msgspec.Struct, frozen=True):
 
 
 class ShareView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a payer bears of a fee; another user's share has no name."""
+    """What a payer bears of a fee, as far as ``source`` was drawn for it; another user's share has no name."""
 
     amount: str
     payer: str = ""
     account: str = ""
     weight: str = ""
+    source: str = ""
 
 
 class PortionView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -189,6 +212,7 @@ class ChargeView(msgspec.Struct, frozen=True, omit_defaults=True):
     catalog: str = ""
     entry: str = ""
     origin: str = ""
+    allowances: tuple[Covered, ...] = ()
 
 
 class EntryView(msgspec.Struct, frozen=True):
@@ -277,3 +301,5 @@ class Me(msgspec.Struct, frozen=True, omit_defaults=True):
     party: str = ""
     sources: tuple[str, ...] = ()
     expires: str = ""
+    services: tuple[str, ...] = ()
+    payers: tuple[str, ...] = ()

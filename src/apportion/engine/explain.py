@@ -14,7 +14,7 @@ import msgspec
 
 from apportion.engine.query import Record
 from apportion.errors import RefusalCode, refuse
-from apportion.model.charge import Charge, Portion, PriceLine
+from apportion.model.charge import Charge, Portion, PriceLine, Share
 from apportion.money import Exact
 from apportion.money.asset import minor_digits
 from apportion.money.exact import ZERO
@@ -25,6 +25,10 @@ _RULES = {
     "quantity": "the fee is shared by the quantity that each part measured",
     "cost": "the fee is shared by what each part cost",
 }
+_SOURCES = {
+    "bucket": "from a bucket, before the rest", "allowance": "paid for when the allowance was bought",
+    "alternate": "from an alternate account, as the own value was used up", "credit": "on the credit line",
+}  # fmt: skip
 _SPLITS = {"equal": "equally", "shares": "by agreed weights", "cost": "by the cost of serving each"}
 
 
@@ -168,6 +172,10 @@ def _price_lines(subject: Subject, lines: Sequence[PriceLine]) -> Iterator[Fact]
 def _price(subject: Subject) -> Section:
     charge = subject.charge
     facts = list(_price_lines(subject, charge.lines))
+    for one in charge.allowances:
+        units = subject.quantity(one.measure, one.units)
+        note = f"of the price of the allowance {one.allowance}"
+        facts.append(Fact(f"{units} covered", subject.money(one.amount), note))
     rounded = "" if Exact.parse(charge.exact) == Exact.parse(charge.amount) else f"rounded from {charge.exact}"
     facts.append(Fact("fee", subject.money(charge.amount), rounded))
     for tax in charge.taxes:
@@ -188,7 +196,7 @@ def _rounding(exact: str, amount: str) -> str:
 
 def _for_operator(subject: Subject) -> Explanation:
     charge = subject.charge
-    paying = ", ".join(subject.owner(share.account) for share in charge.shares) or "nobody"
+    paying = ", ".join(dict.fromkeys(subject.owner(share.bearer) for share in charge.shares)) or "nobody"
     terms = [
         Fact("catalog", charge.catalog),
         Fact("tariff", charge.tariff),
@@ -208,7 +216,7 @@ def _for_operator(subject: Subject) -> Explanation:
             _used(subject),
             _evidence(subject),
             _price(subject),
-            _paid(subject, {share.account: subject.owner(share.account) for share in charge.shares}),
+            _paid(subject),
             _earned(subject),
             Section("Terms and books", tuple(terms)),
         ),
@@ -217,16 +225,13 @@ def _for_operator(subject: Subject) -> Explanation:
     )
 
 
-def _paid(subject: Subject, names: Mapping[str, str]) -> Section:
+def _paid(subject: Subject) -> Section:
     charge = subject.charge
-    facts = [
-        Fact(
-            names[share.account],
-            subject.money(share.amount),
-            f"weight {share.weight}" if share.weight and charge.allocation != "equal" else "",
-        )
-        for share in charge.shares
-    ]
+    facts = []
+    for share in charge.shares:
+        weight = f"weight {share.weight}" if share.weight and charge.allocation != "equal" else ""
+        notes = [weight, _SOURCES.get(share.source, ""), share.payer and f"for {subject.owner(share.payer)}"]
+        facts.append(Fact(subject.owner(share.account), subject.money(share.amount), "; ".join(filter(None, notes))))
     facts += [
         Fact(subject.owner(use.payer), "nothing", "takes part and does not pay" + ", the others bear it" * bool(facts))
         for use in subject.record.usage.payers
@@ -287,10 +292,13 @@ def _sum(amounts: Iterator[str]) -> Exact:
 
 def _for_user(subject: Subject, view: View) -> Explanation:
     charge = subject.charge
-    accounts = [share.account for share in charge.shares]
+    accounts = list(dict.fromkeys(share.bearer for share in charge.shares))
     mine = [account for account in accounts if view.name in (subject.owner(account), account)]
     on_it = [p.payer for p in subject.record.usage.payers]
     if view.name and not mine and view.name not in {name for a in on_it for name in (a, subject.owner(a))}:
+        drawn = [s for s in charge.shares if view.name in (subject.owner(s.account), s.account)]
+        if drawn:
+            return _only_drawn(subject, drawn)
         raise refuse(RefusalCode.NOT_FOUND, f"{view.name[:60]!r} has no part in {charge.id}.", field="view")
     if len(accounts) == 1:
         names = {accounts[0]: subject.owner(accounts[0])}
@@ -308,10 +316,24 @@ def _for_user(subject: Subject, view: View) -> Explanation:
     return Explanation(charge.id, "user", title, sections, check, holds)
 
 
+def _only_drawn(subject: Subject, drawn: Sequence[Share]) -> Explanation:
+    """What the owner of an alternate learns: how much was drawn, nothing of the use."""
+    facts = tuple(Fact(subject.owner(s.account), subject.money(s.amount), _SOURCES.get(s.source, "")) for s in drawn)
+    amount = subject.money(_sum(share.amount for share in drawn).text())
+    title = f"{amount} drawn for another's {subject.charge.service}"
+    return Explanation(subject.charge.id, "user", title, (Section("What was drawn", facts),), "", True)
+
+
 def _paid_by_user(subject: Subject, names: Mapping[str, str]) -> Section:
     """Who paid; of a sponsor only that there is one: its amount would tell what the providers cost."""
     charge = subject.charge
-    facts = [Fact(names[share.account], subject.money(share.amount)) for share in charge.shares]
+    facts, others = list[Fact](), dict[str, Exact]()
+    for share in charge.shares:
+        if len(names) == 1 or names[share.bearer] == subject.owner(share.bearer):
+            facts.append(Fact(names[share.bearer], subject.money(share.amount), _SOURCES.get(share.source, "")))
+        else:  # how others are funded is theirs to know
+            others[share.bearer] = others.get(share.bearer, ZERO) + Exact.parse(share.amount)
+    facts += [Fact(names[bearer], subject.money(amount.text())) for bearer, amount in others.items()]
     if charge.sponsored != "0":
         facts.append(Fact("sponsored", "yes", f"{subject.owner(charge.sponsor)} carries a part of it"))
     text = f"Split {_SPLITS.get(charge.allocation, charge.allocation)}." if charge.allocation else ""

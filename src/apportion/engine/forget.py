@@ -9,7 +9,7 @@ import msgspec
 from apportion.engine.catalogs import canonical, without_people
 from apportion.engine.charging import rejected_line
 from apportion.engine.commit import Committer
-from apportion.engine.work import encode
+from apportion.engine.work import Work, encode
 from apportion.errors import Refusal, RefusalCode, refuse
 from apportion.ledger import proof
 from apportion.model.catalog import Catalog
@@ -27,11 +27,18 @@ def forget(committer: Committer, store: Store, name: str) -> int:
     Raises:
         Refused: NOT_FOUND when nobody is called so.
     """
-    tenant = committer.tenant
+    party = committer.booked(lambda work: _book(work, store, name))
+    committer.names.people.pop(name, None)
+    committer.terms = None
+    return committer.repeated(lambda: store.forget(committer.tenant, party))
+
+
+def _book(work: Work, store: Store, name: str) -> int:
+    """Book that a party is forgotten; its number."""
+    tenant = work.writes.tenant
     party = store.handles(tenant, [name]).get(name)
     if party is None:
         raise refuse(RefusalCode.NOT_FOUND, f"nobody is called {name[:60]!r}.", field="party")
-    work = committer.work()
     for version in store.catalogs(tenant):
         catalog = msgspec.json.decode(store.document(tenant, version), type=Catalog)
         work.writes.documents.append((version, 0, canonical(without_people(catalog, name))))
@@ -42,10 +49,7 @@ def forget(committer: Committer, store: Store, name: str) -> int:
         work.record(key, UsageClass.REJECTED.value, digest, line)
         work.writes.pending.append((key, 0, None))
     work.append(encode(ForgetLine(number_id("pty", party), work.at)))
-    committer.land(work)
-    committer.names.people.pop(name, None)
-    committer.terms = None
-    return store.forget(tenant, party)
+    return party
 
 
 def _parked(store: Store, tenant: int, name: str) -> Iterator[tuple[bytes, Usage]]:

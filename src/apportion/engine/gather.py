@@ -24,6 +24,10 @@ _FAILED = (
 )
 
 
+_AWAY = "The store can not be reached. Send the request again, with the same Idempotency-Key, when the node is ready."
+_ASK = 0.2  # seconds between two questions whether the store is back
+
+
 class Full(Exception):
     """More waits than the node takes; ``mine`` says that it is this tenant's own doing."""
 
@@ -80,14 +84,19 @@ class Gatherer:
         self._waiting: dict[str, int] = dict.fromkeys(engines, 0)
         self._total = 0
         self._turn = threading.Condition()
-        self._stopping = self.failed = False
+        self._stopping = self.failed = self._away = False
         self.reason = ""
+        self.turned: Callable[[], None] = lambda: None  # told after every round: something may have been committed
         self._tending = {name: Tending(engine) for name, engine in engines.items()}
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         """Begin to take jobs."""
         self._thread.start()
+
+    def also(self, tenant: str, look: Callable[[], None]) -> None:
+        """Let the writer look after something else too, about once a second; before it starts."""
+        self._tending[tenant].also.append(look)
 
     def submit(self, job: Job) -> None:
         """Accept a job; it will be answered.
@@ -97,8 +106,8 @@ class Gatherer:
             StoreUnavailable: the node is stopping or has failed.
         """
         with self._turn:
-            if self._stopping or self.failed:
-                raise StoreUnavailable(_FAILED if self.failed else _STOPPED)
+            if self._stopping or self.failed or self._away:
+                raise StoreUnavailable(_FAILED if self.failed else _STOPPED if self._stopping else _AWAY)
             mine = self._waiting[job.tenant]
             if self._total and self._total + job.weight > self._limit:
                 raise Full(mine * 2 > self._limit)
@@ -108,6 +117,11 @@ class Gatherer:
             self._jobs.append(job)
             if len(self._jobs) == 1:
                 self._turn.notify()
+
+    @property
+    def down(self) -> bool:
+        """Whether nothing can be written now."""
+        return self.failed or self._away or any(engine.store.away for engine in self._engines.values())
 
     @property
     def waiting(self) -> int:
@@ -138,13 +152,16 @@ class Gatherer:
                 taken = self._take()
             try:
                 done = self._work(taken)
-                if time.monotonic() - tended > self._pause:
+                if time.monotonic() - tended > self._pause or any(t.soon for t in self._tending.values()):
                     self._tend()
                     tended = time.monotonic()
             except BaseException as error:
                 self._fail(taken, error)
                 return
             self._answer(done)
+            self.turned()
+            if self._away:
+                self._await_store()
 
     def _take(self) -> list[tuple[Job, Sequence[object]]]:
         """The next group: pieces of the jobs in turn, or one job that needs the writer alone."""
@@ -189,14 +206,15 @@ class Gatherer:
         return done
 
     def _group(self, engine: Engine, mine: list[tuple[Job, Sequence[object]]]) -> None:
-        """One group through the commit loop; a job that no decision could be prepared for fails alone."""
+        """One group through the commit loop; a job of which no decision can be made fails alone."""
         try:
-            outcomes = engine.writer.commit([command for _, piece in mine for command in piece])
+            outcomes, broken = engine.writer.salvage([command for _, piece in mine for command in piece])
         except Exception as error:
             if engine.committer is None or engine.committer.failed:
                 raise
-            if len(mine) == 1:
-                mine[0][0].error = error
+            if len(mine) == 1 or self._lost(engine, error):
+                for job, _ in mine:
+                    job.error = error
                 return
             for one in mine:
                 self._group(engine, [one])
@@ -204,20 +222,54 @@ class Gatherer:
         at = 0
         for job, piece in mine:
             job.outcomes += outcomes[at : at + len(piece)]
+            if broken:
+                job.error = next((broken[place] for place in range(at, at + len(piece)) if place in broken), None)
             at += len(piece)
 
     def _act(self, engine: Engine, job: Job) -> None:
-        assert job.act is not None
+        act, committer = job.act, engine.committer
+        assert act is not None and committer is not None
         try:
-            job.result = job.act(engine)
+            job.result = committer.repeated(lambda: act(engine))
         except Exception as error:
-            if engine.committer is None or engine.committer.failed:
+            if committer.failed:
                 raise
             job.error = error
+            self._lost(engine, error)
+        finally:
+            committer.release()
+
+    def _lost(self, engine: Engine, error: Exception) -> bool:
+        """Whether a store that others write too was away for too long; it is waited for then."""
+        lost = isinstance(error, StoreUnavailable) and not engine.store.alone
+        self._away = self._away or lost
+        return lost
+
+    def _await_store(self) -> None:
+        """Refuse whatever waits, and ask until the store is back."""
+        with self._turn:
+            left = list(self._jobs)
+            self._jobs.clear()
+        for job in left:
+            job.error, job.result = StoreUnavailable(_AWAY), None
+        self._answer(left)
+        while self._away:
+            try:
+                for engine in self._engines.values():
+                    engine.store.peek(engine.tenant)
+                self._away = False
+            except StoreUnavailable:
+                if self._stopping:
+                    return
+                time.sleep(_ASK)
 
     def _tend(self) -> None:
-        for tending in self._tending.values():
-            tending.tend()
+        for name, tending in self._tending.items():
+            try:
+                tending.tend()
+            except Exception as error:
+                if not self._lost(self._engines[name], error):
+                    raise
 
     def _answer(self, done: list[Job]) -> None:
         if done:

@@ -7,10 +7,13 @@ import re
 import msgspec
 
 from apportion.engine.close import usage_of
+from apportion.engine.credit.words import explain_credit
 from apportion.engine.engine import Engine
 from apportion.engine.explain import Explanation, Fact, Section, Subject, View, explain_charge
+from apportion.engine.payments.words import explain_payment
 from apportion.engine.query import AnyLine, Record
 from apportion.engine.rating import Given, prepare
+from apportion.engine.sessions.words import explain_session, slice_section
 from apportion.engine.terms import Terms
 from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.model.charge import Charge
@@ -18,7 +21,7 @@ from apportion.model.ids import read_key
 from apportion.model.journal import AccountLine, CatalogLine, Entry, HoldLine, ImportLine, UsageLine
 from apportion.money import Exact
 
-_KEYED = ("chg", "usg", "ent", "top", "tru")
+_KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy")
 _SCANNED = re.compile(r"[a-z]{2,5}_[0-9a-z]{1,60}", re.ASCII)
 
 
@@ -29,6 +32,12 @@ def explain(engine: Engine, id: str, view: View) -> Explanation:
         Refused: NOT_FOUND; BAD_INPUT when only the operator may see such a record.
     """
     name, _, part = id.partition("/")
+    if name.startswith(("trd_", "wof_")) and view.kind == "operator":
+        return explain_credit(engine, name)
+    if name.startswith("pay_") and view.kind == "operator":
+        return explain_payment(engine, name)
+    if name.startswith("ses_") and view.kind == "operator":
+        return explain_session(engine, name)
     lines = _lines(engine, name)
     if any(isinstance(line, Charge) for line in lines) and name[:3] in ("chg", "usg", "ent"):
         return _charge(engine, "chg" + name[3:], view, part)
@@ -54,16 +63,19 @@ def _charge(engine: Engine, id: str, view: View, part: str) -> Explanation:
         return explain_charge(Subject(record, books.owners(), {}), view)
     service = terms.catalog.services.get(record.charge.service)
     units = service.measures if service is not None else {}
-    return explain_charge(Subject(with_lines(record, terms), books.owners(), units), view)
+    found = explain_charge(Subject(with_lines(record, terms), books.owners(), units), view)
+    if record.usage.source.startswith("ses_"):
+        found = msgspec.structs.replace(found, sections=(*found.sections, slice_section(engine, record, view)))
+    return found
 
 
 def with_lines(record: Record, terms: Terms) -> Record:
     """The record with the arithmetic of its prices, computed again where the books did not keep it."""
     charge = record.charge
-    if charge.lines or charge.origin:
-        return record
+    if charge.lines or charge.origin or record.usage.source.startswith("ses_"):
+        return record  # a slice is what its session comes to less what was booked, not the price of its units
     try:
-        rated = prepare(usage_of(record), terms, Given(charge.tariff, record.usage.period)).rated
+        rated = prepare(usage_of(record), terms, Given(charge.tariff, record.usage.period, charge.allowances)).rated
         route = terms.service(charge.service).route(tuple((p.part, p.provider) for p in record.usage.parts))
     except Refused:
         return record

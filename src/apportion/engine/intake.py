@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from apportion.engine.commit import GROUP, Committer
-from apportion.engine.work import encode
+from apportion.engine.work import Work, encode
 from apportion.errors import Refusal
 from apportion.ledger import proof
 from apportion.model.command import ChargeUsage, Outcome, RejectUsage
@@ -116,14 +116,13 @@ def _retry_parked(committer: Committer, store: Store, summary: RunSummary) -> No
     while parked := store.pending(committer.tenant, GROUP, after):
         after = parked[-1][0]
         usages = [msgspec.json.decode(payload, type=Usage) for _, payload in parked]
-        for outcome in committer.commit([ChargeUsage(usage) for usage in usages]):
-            summary.settled += outcome.state is not UsageClass.PENDING
+        outcomes, broken = committer.salvage([ChargeUsage(usage) for usage in usages])
+        settled = [outcome.state is not UsageClass.PENDING for outcome in outcomes]
+        summary.settled += sum(settled) - len(broken)
 
 
 def _note(committer: Committer, summary: RunSummary) -> None:
     """Close the run with a line that says how many records ended where, so that nothing goes missing unseen."""
-    work = committer.work()
-    key = proof.record_key("import", f"{work.at} {work.head[0]}")
     counts = (
         summary.received,
         summary.charged,
@@ -132,5 +131,9 @@ def _note(committer: Committer, summary: RunSummary) -> None:
         summary.rejected,
         summary.pending,
     )
-    work.append(encode(ImportLine(key_id("imp", key), work.at, "", *counts)))
-    committer.land(work)
+
+    def note(work: Work) -> None:
+        key = proof.record_key("import", f"{work.at} {work.head[0]}")
+        work.append(encode(ImportLine(key_id("imp", key), work.at, "", *counts)))
+
+    committer.booked(note)

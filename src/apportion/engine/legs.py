@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from apportion.engine.funding.purse import Draw
 from apportion.engine.rating import Prepared, Rated
 from apportion.engine.terms import ServiceTerms
 from apportion.engine.work import Work
 from apportion.ledger.booking import Movement, charge_movements, merge
 from apportion.model.account import Account, Role
-from apportion.money import Exact
+from apportion.model.charge import Charge
+from apportion.model.ids import read_number
+from apportion.money import Exact, Money
 from apportion.stages.rate import Priced, Pricer
 
 
 class Legs:
-    """Who pays (``shares``) and who earns a rated record; ``sponsor`` is the account that adds what nobody pays."""
+    """Who pays (``shares``) and who earns a rated record; ``sponsor`` is the account that adds what nobody pays.
 
-    __slots__ = ("payers", "platform", "providers", "rated", "shares", "sponsor", "taxes")
+    ``draws`` say, payer by payer, from where a share comes; None when all come from the payers' own accounts.
+    """
+
+    __slots__ = ("asset", "draws", "payers", "platform", "providers", "rated", "shares", "sponsor", "taxes")
 
     def __init__(
         self, work: Work, terms: ServiceTerms, rated: Rated, payers: list[Account], providers: list[Account]
     ) -> None:
-        asset = terms.asset
+        self.asset = asset = terms.asset
         self.rated = rated
         self.payers = payers
         self.providers = providers
+        self.draws: list[list[Draw]] | None = None
         if rated.shares is None:
             self.shares = [(payers[0], rated.total)] if rated.total else []
         else:
@@ -46,6 +53,22 @@ class Legs:
         if self.rated.shares is None:
             return [(self.payers[0], self.rated.total)]
         return list(zip(self.payers, self.rated.shares.shares, strict=True))
+
+    def drawn(self, draws: list[list[Draw]]) -> None:
+        """Let the shares come from where they were drawn."""
+        self.draws = draws
+        self.shares = merge((draw.account, draw.atoms) for mine in draws for draw in mine)
+
+    def as_booked(self, work: Work, charge: Charge) -> None:
+        """Leave the draws of a booked charge as they were: what a share differs by is on the payer's own account."""
+        if not any(share.source or share.payer for share in charge.shares):
+            return
+        amounts = [Money.parse(share.amount, self.asset).atoms for share in charge.shares]
+        pairs = list(zip(charge.shares, amounts, strict=True))
+        booked = [(work.numbered(read_number(share.account)), atoms) for share, atoms in pairs]
+        borne = [(work.numbered(read_number(share.bearer)), -atoms) for share, atoms in pairs]
+        now = [(account, atoms) for account, atoms in self.indexed_shares() if atoms is not None]
+        self.shares = merge([*booked, *now, *borne])
 
     def movements(self) -> list[Movement]:
         """The legs of the record's entry."""

@@ -87,7 +87,7 @@ class Difference:
             if share is not None:
                 self.shares[account.public] = self.shares.get(account.public, 0) + share
         for share_line in charge.shares:
-            self.shares[share_line.account] = self.shares.get(share_line.account, 0) - _atoms(share_line.amount, scale)
+            self.shares[share_line.bearer] = self.shares.get(share_line.bearer, 0) - _atoms(share_line.amount, scale)
         for name, rate, base, tax in rated.taxes:
             self._tax(name, rate, base, tax)
         for line in charge.taxes:
@@ -234,20 +234,25 @@ def booked_residues(charge: Charge, scale: int) -> list[tuple[str, int]]:
     shares = [_atoms(portion.amount, scale) for portion in charge.portions]
     accounts = [portion.account for portion in charge.portions]
     nums, den = common([*[Exact(due.num * unit, due.den) for due in dues], Exact(_atoms(charge.amount, scale))])
-    nums[-1] -= sum(nums[:-1])
+    fee, cost = nums[-1], sum(nums[:-1])
+    nums[-1] -= cost
     platform = _atoms(charge.platform, scale)
-    if charge.sponsored != "0" and nums[-1] < 0:
+    short = (0 <= fee < cost) or (cost < fee <= 0)  # a refund is the mirror image
+    if charge.sponsored != "0" and short:
         kept = residues(nums[:-1], den, shares)
         found = [*zip(accounts, kept, strict=True), (charge.sponsor, -sum(kept))]
     else:
         found = list(zip([*accounts, charge.platform_account], residues(nums, den, [*shares, platform]), strict=True))
     if charge.allocation and charge.shares:
-        weights, mass = common([Exact.parse(share.weight) for share in charge.shares])
+        borne = dict.fromkeys([share.bearer for share in charge.shares], 0)
+        for share in charge.shares:
+            borne[share.bearer] += _atoms(share.amount, scale)
+        weighed = {share.bearer: Exact.parse(share.weight) for share in charge.shares}
+        weights, mass = common([weighed[bearer] for bearer in borne])
         total, mass = _atoms(charge.total, scale), sum(weights)
-        paid = [_atoms(share.amount, scale) for share in charge.shares]
         if mass:
-            kept = residues([total * w for w in weights], mass, paid)
-            found += [(share.account, -gone) for share, gone in zip(charge.shares, kept, strict=True)]
+            kept = residues([total * w for w in weights], mass, list(borne.values()))
+            found += [(bearer, -gone) for bearer, gone in zip(borne, kept, strict=True)]
     return found
 
 

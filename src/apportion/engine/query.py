@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from apportion.errors import RefusalCode, refuse
-from apportion.model.account import Account, Role
+from apportion.model.account import BOUNDED, Account, Role
 from apportion.model.charge import Charge
-from apportion.model.funding import FundingLine
+from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
+from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
 from apportion.model.ids import key_id, read_key
 from apportion.model.journal import (
     AccountLine,
@@ -27,26 +28,39 @@ from apportion.model.journal import (
     UsageLine,
     ZonesLine,
 )
-from apportion.model.session import SessionLine
+from apportion.model.payment import PaidLine, PaymentLine
+from apportion.model.session import GraceLine, SessionLine, WaitLine
 from apportion.money import Asset, Money
 from apportion.ports import Store
 
 AnyLine = (
     AccountLine
+    | AllowanceLine
     | AssetLine
+    | BucketLine
+    | CapLine
     | CatalogLine
     | Charge
     | Checkpoint
     | CloseLine
     | CreditLine
+    | DunningLine
     | Entry
     | ForgetLine
     | FundingLine
     | Genesis
     | HoldLine
     | ImportLine
+    | LossLine
+    | ModelLine
+    | PaidLine
+    | PaymentLine
+    | GraceLine
     | SessionLine
+    | WaitLine
     | StatementLine
+    | TrailLine
+    | TrustLine
     | UsageLine
     | ZonesLine
 )
@@ -57,7 +71,7 @@ class AccountView(msgspec.Struct, frozen=True):
     """An account as a person reads it: whose it is (``owner``), and its amounts as decimal text in ``currency``.
 
     ``available`` = ``posted`` − ``held`` + ``credit``; the owner of a payer's account is the name that usage calls
-    them, or their opaque id once they are forgotten.
+    them, or their opaque id once they are forgotten. Buckets and allowances of a payer have a ``name`` too.
     """
 
     id: str
@@ -68,6 +82,7 @@ class AccountView(msgspec.Struct, frozen=True):
     held: str
     credit: str
     available: str
+    name: str = ""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -144,22 +159,41 @@ class Books:
         """All accounts, or those of one role, as they stand."""
         owners = self.owners()
         return [
-            self.view(account, owners[account.public])
-            for _, account in self._store.all_accounts(self._tenant)
+            self.view(account, owners[account.public], _name(key, account))
+            for key, account in self._store.all_accounts(self._tenant)
             if role is None or account.role is role
         ]
+
+    def page(self, after: int = 0, limit: int = 200) -> list[AccountView]:
+        """Accounts in the order of their opening, those after a number."""
+        rows = self._store.some_accounts(self._tenant, after, limit)
+        handles = self._store.handles_of(self._tenant, sorted({account.party for _, account in rows if account.party}))
+        return [self.view(account, _owner(key, account, handles), _name(key, account)) for key, account in rows]
+
+    def named(self, name: str) -> list[AccountView]:
+        """The account of an id, or all accounts of a party by its name; found by key, however many there are."""
+        if name.startswith("acct_") and name[5:].isdecimal() and len(name) < 24:
+            number = int(name[5:])
+            found = [view for view in self.page(number - 1, 1) if view.id == name]
+            if found:
+                return found
+        prefixes = [f"{role.value}:{name}:" for role in Role if role not in BOUNDED]
+        party = self._store.handles(self._tenant, [name]).get(name)
+        if party is not None:  # a payer's own accounts, and what lies in others for it
+            prefixes += [f"{role.value}:{party}{mark}" for role in BOUNDED for mark in ":."]
+        rows = [row for prefix in prefixes for row in self._store.accounts_under(self._tenant, prefix)]
+        handles = {} if party is None else {party: name}
+        mine = [(account.id, key, account) for key, account in rows if _owner(key, account, handles) == name]
+        return [self.view(account, name, _name(key, account)) for _, key, account in sorted(mine, key=lambda m: m[0])]
 
     def owners(self) -> dict[str, str]:
         """Account id → whose it is: a person's name from the personal rows, an organisation's from the chart."""
         handles = self._store.all_handles(self._tenant)
         return {
-            account.public: handles.get(account.party, f"(forgotten {account.public})")
-            if account.party
-            else key.split(":", 2)[1]
-            for key, account in self._store.all_accounts(self._tenant)
+            account.public: _owner(key, account, handles) for key, account in self._store.all_accounts(self._tenant)
         }
 
-    def view(self, account: Account, owner: str) -> AccountView:
+    def view(self, account: Account, owner: str, name: str = "") -> AccountView:
         """An account as a person reads it."""
         asset = self.assets[account.asset]
 
@@ -174,7 +208,8 @@ class Books:
             text(account.posted),
             text(account.held),
             text(account.credit or 0),
-            text(account.available()) if account.role is Role.PAYER else "",
+            text(account.available()) if account.role in BOUNDED else "",
+            name,
         )
 
     def find_account(self, name: str) -> AccountView:
@@ -183,7 +218,7 @@ class Books:
         Raises:
             Refused: NOT_FOUND.
         """
-        found = [view for view in self.accounts() if name in (view.id, view.owner)]
+        found = self.named(name)
         if not found:
             raise refuse(
                 RefusalCode.NOT_FOUND,
@@ -192,6 +227,20 @@ class Books:
                 fix="List them with `apportion balance`.",
             )
         return found[0]
+
+
+def _owner(key: str, account: Account, handles: Mapping[int, str]) -> str:
+    """Whose an account is, by its chart key or the names of people."""
+    if account.party:
+        return handles.get(account.party, f"(forgotten {account.public})")
+    return key.partition(":")[2].rpartition(":")[0]
+
+
+def _name(key: str, account: Account) -> str:
+    """The name of a payer's bucket or allowance, by its chart key."""
+    if account.role is Role.PAYER or account.role not in BOUNDED:
+        return ""
+    return key.partition(".")[2].rpartition(":")[0]
 
 
 def record_of(n: int, body: bytes) -> Record:

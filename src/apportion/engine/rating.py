@@ -13,9 +13,10 @@ import msgspec
 from apportion.engine.terms import Deal, PartRoute, Route, ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
 from apportion.model.calendar import period_of
+from apportion.model.charge import Covered
 from apportion.model.tariff import Use
 from apportion.model.usage import PayerUse, Usage
-from apportion.money import Exact
+from apportion.money import Exact, Money
 from apportion.stages.rate import (
     Allocated,
     Apportioned,
@@ -34,7 +35,8 @@ Totals = Callable[[str], Mapping[str, Exact]]  # by the prefix of a provider's p
 class Rated(msgspec.Struct, gc=False):
     """What a record costs: ``net`` and ``total`` atoms, ``taxes`` (name, rate, base, tax atoms), and the split.
 
-    What went the short way has no price lines, and no ``parts``: the books keep none of it.
+    What went the short way has no price lines, and no ``parts``: the books keep none of it. What allowances cover is
+    in ``net``, ``total`` and the exact price with the atoms that they gave for it, not with the retail price.
     """
 
     net: int
@@ -49,7 +51,7 @@ class Rated(msgspec.Struct, gc=False):
 class Prepared(msgspec.Struct, gc=False):
     """A record resolved against a catalog; ``rated`` is there already when no running total takes part.
 
-    ``detailed`` records say of some part or payer more than its name.
+    ``detailed`` records say of some part or payer more than its name. ``covered`` is what allowances cover of it.
     """
 
     usage: Usage
@@ -63,6 +65,7 @@ class Prepared(msgspec.Struct, gc=False):
     period: str
     detailed: bool
     rated: Rated | None = None
+    covered: tuple[Covered, ...] = ()
 
     @property
     def retail(self) -> Pricer:
@@ -88,10 +91,14 @@ class Prepared(msgspec.Struct, gc=False):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """What a proof knows instead of the payers' names: the retail tariff that was applied and the billing period."""
+    """What a proof knows instead of the payers' names: the retail tariff that was applied and the billing period.
+
+    ``covered`` is what allowances covered.
+    """
 
     retail: str
     period: str
+    covered: tuple[Covered, ...] = ()
 
 
 def quantity(text: str, field: str) -> Exact:
@@ -164,7 +171,8 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
     period = ""
     if deal.running:
         period = given.period if given else period_of(terms.calendar(payer), usage.start).key
-    prepared = Prepared(usage, service, route, deal, use, part_uses, payers, [], period, detailed)
+    covered = given.covered if given else ()
+    prepared = Prepared(usage, service, route, deal, use, part_uses, payers, [], period, detailed, None, covered)
     if len(payers) > 1 or payers[0].weight:
         prepared.detailed = detailed or any(p.weight for p in payers)
     if len(payers) > 1:
@@ -177,7 +185,7 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
 def _rate_shortly(prepared: Prepared) -> Rated | None:
     """One payer, prices per unit only: the same as ``rate``, in a few sums of products."""
     linear = prepared.deal.linear
-    if linear is None or len(prepared.payers) > 1 or not _pays(prepared, prepared.payers[0]):
+    if linear is None or prepared.covered or len(prepared.payers) > 1 or not _pays(prepared, prepared.payers[0]):
         return None
     found = linear.split(prepared.use.quantities)
     if found is None:
@@ -231,10 +239,15 @@ def _weights(prepared: Prepared, eaten: list[dict[str, Exact]]) -> list[Exact]:
 
 def rate(prepared: Prepared, totals: Totals) -> Rated:
     """Price the record and its parts, then split the fee among providers and payers (pure)."""
-    retail = prepared.retail.price(prepared.use, totals(""), prepared.period)
-    asset = prepared.terms.asset
-    net_money, taxed, total_money = charge_amounts(retail, asset, prepared.retail.tariff.rounding)
+    use = uncovered(prepared)
+    asset, pricer = prepared.terms.asset, prepared.retail
+    retail = pricer.price(use, totals(""), prepared.period) if use is not None else _nothing(pricer)
+    net_money, taxed, total_money = charge_amounts(retail, asset, pricer.tariff.rounding)
     net, total = net_money.atoms, total_money.atoms
+    if prepared.covered:
+        bought = sum(Money.parse(one.amount, asset).atoms for one in prepared.covered)
+        net, total = net + bought, total + bought
+        retail = msgspec.structs.replace(retail, exact=(retail.exact + Exact(bought, asset.unit)).reduced())
     taxes = [(name, rate, base.atoms, tax.atoms) for name, rate, base, tax in taxed]
     parts = [
         None
@@ -249,6 +262,33 @@ def rate(prepared: Prepared, totals: Totals) -> Rated:
         ranks = [order.index(i) for i in range(len(order))]
         shares = _shared(prepared, total, ranks)
     return Rated(net, total, taxes, retail, parts, split, shares)
+
+
+def uncovered(prepared: Prepared) -> Use | None:
+    """What allowances leave of a use to be priced; None when they cover everything that was measured.
+
+    Then nothing is priced by the retail tariff, neither a fee per use nor a minimum: the use was paid before.
+    """
+    use = prepared.use
+    if not prepared.covered:
+        return use
+    rest = dict(use.quantities)
+    for one in prepared.covered:
+        left = rest[one.measure] - Exact.parse(one.units)
+        rest[one.measure] = left if left.num > 0 else Exact(0)
+    clocked = (c.measure for c in prepared.retail.tariff.components if getattr(c, "time", False))
+    if any(rest.values()) or any(measure not in rest for measure in clocked):
+        return Use(use.start, use.end, rest, use.attributes)
+    return None
+
+
+def _nothing(pricer: Pricer) -> Priced:
+    return Priced(Exact(0), {}, pricer.version, [], pricer.rates)
+
+
+def single(prepared: Prepared) -> bool:
+    """Whether one payer bears all of it; only then may allowances cover what was used."""
+    return len(prepared.payers) == 1 and _pays(prepared, prepared.payers[0])
 
 
 def _pays(prepared: Prepared, payer: PayerUse) -> bool:

@@ -87,8 +87,8 @@ def find(engine: Engine, name: str) -> AccountView:
     Raises:
         Refused: NOT_FOUND, or BAD_INPUT when the party has several.
     """
-    views = [view for view in engine.books.accounts() if name in (view.id, view.owner)]
-    exact = [view for view in views if view.id == name] or views
+    known = engine.books.named(name)
+    exact = [view for view in known if not view.name] or known  # a payer's account before its buckets
     if not exact:
         raise refuse(
             RefusalCode.NOT_FOUND,

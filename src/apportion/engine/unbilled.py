@@ -7,16 +7,18 @@ from datetime import datetime
 import msgspec
 
 from apportion.engine.catalogs import load_terms
+from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
 from apportion.engine.inquiry import with_lines
 from apportion.engine.query import Record, record_of
 from apportion.engine.terms import Terms
 from apportion.errors import Refused
 from apportion.model.account import Account, Role
 from apportion.model.calendar import Calendar, Period, period_named, period_of
-from apportion.model.charge import Charge
+from apportion.model.charge import Charge, Share
 from apportion.model.journal import CatalogLine, Entry, StatementLine
 from apportion.model.statement import Received
 from apportion.money import Asset
+from apportion.money.exact import decimal_text
 from apportion.ports import Store
 from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
 
@@ -111,12 +113,18 @@ class Unbilled:
         words, terms = self._speaks(record.charge)
         charge = with_lines(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
-        for share in charge.shares:
+        billed, borne = as_billed(charge)
+        for share in billed.shares:
             party = self.parties[share.account]
             tally = party.tally(self._period(party, charge))
             assert isinstance(tally, PayerTally)
-            tally.add(charge, record.usage, share, words)
-            tally.running = tally.running or bool(record.usage.period)
+            if share.account in borne:
+                tally.add(billed, record.usage, share, words)
+                tally.running = tally.running or bool(record.usage.period)
+            else:
+                tally.draw(billed, share, words)
+            for bucket, amount in borne.get(share.account, ()):
+                tally.receive_from(Received(charge.at, BUCKET, amount, bucket))
             tally.invented, tally.attribution = says
         for place, portion in enumerate(charge.portions):
             party = self.parties[portion.account]
@@ -143,6 +151,41 @@ class Unbilled:
             party = self.parties.get(leg.account)
             if party is not None:
                 party.loose.append(entry)
+
+
+Borne = dict[str, list[tuple[str, str]]]
+
+
+def as_billed(charge: Charge) -> tuple[Charge, Borne]:
+    """The charge as statements show it: one share per payer's account; and by account the buckets that paid.
+
+    What a bucket paid is both charged to its payer and received from the bucket. What an allowance covers was charged
+    when it was bought. What was drawn on an alternate is on its owner's statement; those are not among ``borne``.
+    """
+    if not any(share.source or share.payer for share in charge.shares):
+        return charge, {share.account: [] for share in charge.shares}
+    scale = len(charge.total.partition(".")[2])
+    amounts, weights = dict[str, int](), dict[str, str]()
+    borne: Borne = {share.bearer: [] for share in charge.shares}
+    bought = 0
+    for share in charge.shares:
+        atoms = int(share.amount.replace(".", ""))
+        weights.setdefault(share.bearer, share.weight)
+        amounts.setdefault(share.bearer, 0)
+        if share.source == ALLOWANCE:
+            bought += atoms
+            continue
+        account = share.account if share.source == ALTERNATE else share.bearer
+        amounts[account] = amounts.get(account, 0) + atoms
+        if share.source == BUCKET:
+            borne[share.bearer].append((share.account, share.amount))
+    shares = tuple(Share(name, decimal_text(atoms, scale), weights.get(name, "")) for name, atoms in amounts.items())
+    if not bought:
+        return msgspec.structs.replace(charge, shares=shares), borne
+    net, total = (int(text.replace(".", "")) - bought for text in (charge.amount, charge.total))
+    return msgspec.structs.replace(
+        charge, shares=shares, amount=decimal_text(net, scale), total=decimal_text(total, scale)
+    ), borne
 
 
 def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from apportion.engine.credit.line import keeps, received
+from apportion.engine.funding.opening import fund
+from apportion.engine.sessions.waiters import wake
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
@@ -35,7 +40,7 @@ class ValueDecision:
     def people(self) -> list[str]:
         """Names of payers to look up."""
         if isinstance(self.command, OpenPayer):
-            return [self.command.payer.id]
+            return [self.command.payer.id, *(alternate.payer for alternate in self.command.payer.alternates)]
         return [self.command.payer] if isinstance(self.command, TopUp | PlaceHold) else []
 
     def charts(self) -> list[str]:
@@ -77,13 +82,14 @@ class ValueDecision:
         account = work.payer(payer.id, asset)
         if account is None:
             account = work.open_payer(payer.id, asset, credit)
-        elif account.credit != credit:
+        elif account.credit != credit and not keeps(work, account, credit):
             account.credit = credit
             work.touch(account)
             work.append(encode(CreditLine(account.public, work.at, payer.credit)))
         key = self.keys()[0]
         if opening > 0 and key not in work.seen:
             self._credit(work, account, opening, key, "opening")
+        fund(work, self.terms, account, payer)
         return Outcome(None, account.public)
 
     def _top_up(self, work: Work, command: TopUp) -> Outcome:
@@ -107,13 +113,7 @@ class ValueDecision:
         return Outcome(None, key_id("top", key), total=amount.atoms)
 
     def _credit(self, work: Work, account: Account, atoms: int, key: Key, kind: str, digest: bytes = b"") -> None:
-        asset = work.asset_of(account)
-        cash = work.account(Role.CASH, "outside", asset)
-        movements = topup_movements(account, cash, atoms)
-        entry = book(key_id("ent", key), key_id("top", key), kind, work.at, (str(asset), asset.scale), movements)
-        work.touch(account)
-        work.touch(cash)
-        work.record(key, "done", digest, encode(entry))
+        receive(work, account, atoms, key, kind, cause=key_id("top", key), digest=digest)
 
     def _place(self, work: Work, command: PlaceHold) -> Outcome:
         account = self._payer(work, command.payer, command.currency)
@@ -140,22 +140,44 @@ class ValueDecision:
         return Outcome(None, number_id("hold", hold.id))
 
     def _note(self, work: Work, hold: Hold, account: Account) -> Outcome:
-        asset = work.asset_of(account)
-        work.touch(account)
-        work.set_hold(hold)
-        amounts = [decimal_text(atoms, asset.scale) for atoms in (hold.amount, hold.open, hold.captured, hold.released)]
-        work.append(
-            encode(
-                HoldLine(
-                    number_id("hold", hold.id),
-                    account.public,
-                    str(asset),
-                    hold.owner,
-                    hold.state.value,
-                    work.at,
-                    hold.expires,
-                    *amounts,
-                )
-            )
-        )
+        work.append(hold_line(work, hold, account))
         return Outcome(None, number_id("hold", hold.id), total=hold.open)
+
+
+def receive(
+    work: Work,
+    account: Account,
+    atoms: int,
+    key: Key,
+    kind: str,
+    *,
+    cause: str,
+    digest: bytes = b"",
+    lines: Callable[[], Sequence[bytes]] = tuple,
+) -> None:
+    """Book value that came in from outside for a payer, remembered under ``key``; ``lines`` stand in the same row.
+
+    Raises:
+        Refused: OVERFLOW, before anything has changed.
+    """
+    asset = work.asset_of(account)
+    cash = work.account(Role.CASH, "outside", asset)
+    movements = topup_movements(account, cash, atoms)
+    entry = book(key_id("ent", key), cause, kind, work.at, (str(asset), asset.scale), movements)
+    work.touch(account)
+    work.touch(cash)
+    credit = received(work, account, atoms, key)
+    woken = wake(work, account)
+    work.record(key, "done", digest, *lines(), encode(entry), *(credit.lines if credit is not None else ()), *woken)
+    if credit is not None:
+        credit.noted()
+
+
+def hold_line(work: Work, hold: Hold, account: Account) -> bytes:
+    """Note that a hold is new or changed; its line, for the caller to append."""
+    asset = work.asset_of(account)
+    work.touch(account)
+    work.set_hold(hold)
+    amounts = [decimal_text(atoms, asset.scale) for atoms in (hold.amount, hold.open, hold.captured, hold.released)]
+    name, state = number_id("hold", hold.id), hold.state.value
+    return encode(HoldLine(name, account.public, str(asset), hold.owner, state, work.at, hold.expires, *amounts))

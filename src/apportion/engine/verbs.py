@@ -46,6 +46,8 @@ from apportion.model.ids import read_number
 from apportion.model.journal import Entry, HoldLine
 from apportion.model.statement import Document
 
+ALL = "all"  # every period that usage names
+
 
 class Call(msgspec.Struct, frozen=True):
     """One request, decoded: who asks, the ``id`` in the path, the body (``given``) and the ``query``."""
@@ -151,7 +153,7 @@ def apply(engine: Engine, call: Call) -> AppliedAnswer:
 
 def close_period(engine: Engine, call: Call) -> Closed:
     given: CloseInput = call.given
-    return engine.close_period(call.id, force=given.force)
+    return engine.close_period("" if call.id == ALL else call.id, force=given.force)
 
 
 def issue_statements(engine: Engine, call: Call) -> IssueAnswer:
@@ -195,10 +197,11 @@ def explanation(engine: Engine, call: Call) -> Explanation:
     """In plain words; a user or provider gets its own view whatever it asks for."""
     caller, query = call.caller, call.query
     assert isinstance(query, ViewQuery)
+    name = f"{call.id}/{query.part}" if query.part else call.id
     if caller.role in (AccessRole.USER, AccessRole.PROVIDER):
         Sight(engine, caller).charge(call.id)
-        return explain(engine, call.id, View(caller.role.value, caller.party))
-    return explain(engine, call.id, View.parse(query.view))
+        return explain(engine, name, View(caller.role.value, caller.party))
+    return explain(engine, name, View.parse(query.view))
 
 
 def statements(engine: Engine, call: Call) -> StatementPage:
@@ -210,7 +213,7 @@ def statement(engine: Engine, call: Call) -> Document:
 
 
 def catalog(engine: Engine, call: Call) -> CatalogAnswer:
-    terms = engine.terms()
+    terms = engine.terms(call.query.version)
     return CatalogAnswer(terms.version, terms.catalog)
 
 
@@ -220,7 +223,7 @@ def keys(engine: Engine, call: Call) -> KeyPage:
 
 def me(engine: Engine, call: Call) -> Me:
     c = call.caller
-    return Me(c.id, c.tenant, c.role, c.party, c.sources, c.expires)
+    return Me(c.id, c.tenant, c.role, c.party, c.sources, c.expires, c.services, c.payers)
 
 
 def seal(engine: Engine, call: Call) -> int:

@@ -11,6 +11,7 @@ from apportion.engine.cursor import Cursors
 from apportion.engine.engine import Engine
 from apportion.engine.exchange import (
     AccountPage,
+    AccountQuery,
     ChargePage,
     ChargeView,
     EntryPage,
@@ -23,6 +24,7 @@ from apportion.engine.exchange import (
 )
 from apportion.engine.inquiry import with_lines
 from apportion.engine.query import AccountView, Record, record_of
+from apportion.engine.terms import Terms
 from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.ledger.chart import account_key
 from apportion.model.access import AccessRole, Credential
@@ -31,6 +33,7 @@ from apportion.model.ids import read_number
 from apportion.model.journal import Entry, StatementLine
 from apportion.model.statement import Document
 from apportion.money import Exact
+from apportion.money.exact import decimal_text
 
 #: how many rows of the journal one page may look at
 SCAN = 20_000
@@ -50,6 +53,7 @@ class Sight:
         self.all = caller.role in _ALL
         self._books = engine.books
         self._cursors = Cursors(engine)
+        self._terms: dict[str, Terms] = {}
         self._own = {} if self.all else {account.public: account for account in self._own_accounts()}
 
     # accounts
@@ -65,6 +69,17 @@ class Sight:
         numbers = sorted(store.account_keys(tenant, keys).values())
         return [account for _, account in sorted(store.accounts(tenant, numbers).items())]
 
+    def terms(self, version: str) -> Terms:
+        """A catalog version, compiled, and remembered as long as this lasts."""
+        if version not in self._terms:
+            self._terms[version] = self.engine.terms(version)
+        return self._terms[version]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Ids of the caller's accounts; none of an operator's or auditor's, who see all."""
+        return tuple(self._own)
+
     def may_see(self, account: str) -> bool:
         """Whether an account is the caller's."""
         return self.all or account in self._own
@@ -79,20 +94,30 @@ class Sight:
         if found is not None:
             return self._books.view(found, self.caller.party)
         if self.all and id.startswith("acct_"):
-            view = next((view for view in self._books.accounts() if view.id == id), None)
-            if view is not None:
-                return view
+            for view in self._books.named(id):
+                if view.id == id:
+                    return view
         raise nothing()
 
-    def accounts(self, page: PageQuery) -> AccountPage:
-        """Accounts in the order of their opening."""
+    def accounts(self, page: AccountQuery) -> AccountPage:
+        """Accounts in the order of their opening; all of one owner on one page."""
         after = self._cursors.read(page.after, "accounts")
         if not self.all:
-            return AccountPage(tuple(self._books.view(account, self.caller.party) for account in self._own.values()))
-        views = [view for view in self._books.accounts() if read_number(view.id) > after]
-        shown = views[: page.limit]
-        more = self._cursors.write(read_number(shown[-1].id), "accounts") if len(views) > page.limit else ""
-        return AccountPage(tuple(shown), more)
+            own = [self._books.view(account, self.caller.party) for account in self._own.values()]
+            return AccountPage(tuple(_chosen([v for v in own if page.owner in ("", v.id, v.owner)], page.role)))
+        if page.owner:
+            return AccountPage(tuple(_chosen(self._books.named(page.owner), page.role)))
+        shown: list[AccountView] = []
+        for _ in range(SCAN // 1000):
+            views = self._books.page(after, 1000 if page.role else page.limit + 1)
+            for view in views:
+                if len(shown) == page.limit:
+                    return AccountPage(tuple(shown), self._cursors.write(after, "accounts"))
+                after = read_number(view.id)
+                shown += _chosen([view], page.role)
+            if len(views) < (1000 if page.role else page.limit + 1):
+                return AccountPage(tuple(shown))
+        return AccountPage(tuple(shown), self._cursors.write(after, "accounts"))
 
     # charges
 
@@ -103,13 +128,13 @@ class Sight:
             Refused: NOT_FOUND.
         """
         record = self._books.record(id)
-        if not self._concerns(record):
+        if not self.concerns(record):
             raise nothing()
         try:
             record = with_lines(record, self.engine.terms(record.charge.catalog))
         except NotFound:
             pass
-        return self._charge_view(record)
+        return self.charge_view(record)
 
     def charges(self, page: PageQuery) -> ChargePage:
         """Charges in booking order."""
@@ -119,26 +144,34 @@ class Sight:
             at = n
             if body:
                 record = record_of(n, body)
-                if self._concerns(record):
-                    shown.append(self._charge_view(record))
+                if self.concerns(record):
+                    shown.append(self.charge_view(record))
                     if len(shown) == page.limit:
                         break
         return ChargePage(tuple(shown), self._more(at, "charges"))
 
-    def _concerns(self, record: Record) -> bool:
+    def concerns(self, record: Record) -> bool:
+        """Whether a charge is the caller's to see."""
         if self.all:
             return True
         charge = record.charge
         if self.caller.role is AccessRole.PROVIDER:
             return any(portion.provider == self.caller.party for portion in charge.portions)
-        return any(s.account in self._own for s in charge.shares) or any(
+        return any(s.account in self._own for s in charge.shares) or self._takes_part(record)
+
+    def _takes_part(self, record: Record) -> bool:
+        """Whether a user is among those for whom a charge was made; else it was only drawn on for them."""
+        return any(s.bearer in self._own for s in record.charge.shares) or any(
             p.payer in self._own for p in record.usage.payers
         )
 
-    def _charge_view(self, record: Record) -> ChargeView:
+    def charge_view(self, record: Record) -> ChargeView:
+        """A charge that concerns the caller, as it may see it."""
         if self.all:
             return self._full_view(record)
-        return self._user_view(record) if self.caller.role is AccessRole.USER else self._provider_view(record)
+        if self.caller.role is not AccessRole.USER:
+            return self._provider_view(record)
+        return self._user_view(record) if self._takes_part(record) else self._drawn_view(record)
 
     def _full_view(self, record: Record) -> ChargeView:
         charge, usage = record.charge, record.usage
@@ -147,25 +180,39 @@ class Sight:
             charge.id, "operator", charge.service, usage.start or charge.at, charge.currency, charge.usage,
             usage.source, usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total,
             charge.lines, charge.taxes,
-            tuple(ShareView(s.amount, account=s.account, weight=s.weight) for s in charge.shares),
+            tuple(ShareView(s.amount, account=s.account, weight=s.weight, source=s.source) for s in charge.shares),
             tuple(PortionView(p.part, p.provider, p.amount, p.exact, p.tariff, p.lines) for p in charge.portions),
             charge.rule, charge.platform, charge.sponsored, charge.sponsor, charge.catalog, entry, charge.origin,
+            charge.allowances,
         )  # fmt: skip
+
+    def _drawn_view(self, record: Record) -> ChargeView:
+        """What somebody else's use drew on this user's account, and nothing of the use."""
+        charge, entry = record.charge, record.entry
+        mine = [share for share in charge.shares if share.account in self._own]
+        shares = tuple(ShareView(share.amount, "", share.account, "", share.source) for share in mine)
+        at = entry.at if entry is not None else charge.at
+        return ChargeView(charge.id, "user", charge.service, at, charge.currency, shares=shares)
 
     def _user_view(self, record: Record) -> ChargeView:
         """No wholesale price, portion, margin or sponsored amount: from any of them the others could be computed."""
         charge, usage = record.charge, record.usage
-        shares = [
-            ShareView(s.amount, self.caller.party, s.account, s.weight)
-            if s.account in self._own
-            else ShareView(s.amount)
-            for s in charge.shares
-        ]
+        shares, others = list[ShareView](), dict[str, int]()
+        for s in charge.shares:
+            if s.bearer in self._own:
+                account = s.account if s.account in self._own else ""
+                shares.append(ShareView(s.amount, self.caller.party, account, s.weight, s.source))
+            elif s.account in self._own:
+                shares.append(ShareView(s.amount, "", s.account, "", s.source))
+            else:
+                others[s.bearer] = others.get(s.bearer, 0) + int(s.amount.replace(".", ""))
+        scale = len(charge.total.partition(".")[2])
+        shares += [ShareView(decimal_text(atoms, scale)) for atoms in others.values()]
         return ChargeView(
             charge.id, "user", charge.service, usage.start or charge.at, charge.currency, charge.usage, usage.source,
             usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total, charge.lines,
             charge.taxes, tuple(shares), tuple(PortionView(p.part, p.provider) for p in charge.portions),
-            origin=charge.origin,
+            origin=charge.origin, allowances=charge.allowances if len(usage.payers) == 1 else (),
         )  # fmt: skip
 
     def _provider_view(self, record: Record) -> ChargeView:
@@ -234,6 +281,10 @@ class Sight:
 
     def _more(self, at: int, kind: str) -> str:
         return self._cursors.write(at, kind) if at < self.engine.store.head(self.engine.tenant, 0)[0] else ""
+
+
+def _chosen(views: list[AccountView], role: str) -> list[AccountView]:
+    return [view for view in views if role in ("", view.role)]
 
 
 def _entry_view(entry: Entry, account: AccountView) -> EntryView:

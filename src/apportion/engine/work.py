@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from apportion.engine.blocks import Block
 from apportion.errors import RefusalCode, refuse
 from apportion.ledger import proof
 from apportion.ledger.chart import account_key
 from apportion.ledger.lines import encode
 from apportion.model.account import Account, Role
+from apportion.model.credit import TrustModel
+from apportion.model.funding import FundingLine
 from apportion.model.hold import Hold
 from apportion.model.ids import number_id
 from apportion.model.journal import AccountLine, AssetLine, CourseLine
@@ -25,32 +28,57 @@ class Names:
     """What never changes once it is there, kept between groups: numbers of accounts and people, assets."""
 
     def __init__(self, store: Store, tenant: int) -> None:
+        self._store, self._tenant = store, tenant
         self.accounts: dict[str, int] = {}
         self.people: dict[str, int] = {}
         self.payers: dict[tuple[int, str], int] = {}  # by party and currency
         self.assets: dict[str, tuple[int, Asset]] = {}
+        self.funded = bool(store.fact(tenant, "funding"))  # whether anybody has more than an account
+        self.funding: dict[int, FundingLine | None] = {}  # by account
+        self.trust = store.fact(tenant, "trust")  # the row of the model in force; empty when no credit is followed
+        self.model: tuple[str, TrustModel] | None = None
+        self.soon = False  # whether something was made that should not wait until what is due is looked at again
         self.next_account, self.next_party, self.next_hold = store.next_numbers(tenant)
-        count = int(store.fact(tenant, "assets") or 0)
+        self._read_assets()
+
+    def _read_assets(self) -> None:
+        count = int(self._store.fact(self._tenant, "assets") or 0)
         for number in range(1, count + 1):
-            code, _, scale = store.fact(tenant, f"asset:{number}").partition("/")
+            code, _, scale = self._store.fact(self._tenant, f"asset:{number}").partition("/")
             self.assets[code] = (number, Asset(code, int(scale)))
+
+    def renew(self, free: tuple[int, int, int] | None, *, whole: bool) -> None:
+        """Look again after another node wrote, to whom ``free`` numbers are left; ``whole`` when what is remembered
+        here may not even be so: people were forgotten, or what was decided last was not written."""
+        self.next_account, self.next_party, self.next_hold = free or self._store.next_numbers(self._tenant)
+        self.funding.clear()
+        if whole:
+            self.funded = bool(self._store.fact(self._tenant, "funding"))
+            self.trust = self._store.fact(self._tenant, "trust")
+            for known in (self.accounts, self.people, self.payers, self.assets):
+                known.clear()
+            self._read_assets()
 
     def trim(self) -> None:
         """Forget the names of people when they grow many; the store finds them again."""
         if len(self.people) > 200_000:
             self.people.clear()
             self.payers.clear()
+            self.funding.clear()
             self.accounts = {key: n for key, n in self.accounts.items() if not key.startswith("payer:")}
 
 
 class Work:
     """One group's accounts, seen keys, totals and residues by number, and the lines it appends."""
 
-    def __init__(self, store: Store, tenant: int, names: Names, at: str, salt: Callable[[], bytes]) -> None:
+    def __init__(
+        self, store: Store, tenant: int, names: Names, at: str, salt: Callable[[], bytes], head: tuple[int, bytes]
+    ) -> None:
         self.at = at
         self.names = names
         self.seen: dict[Key, Seen] = {}
         self.answered: dict[Key, Answered] = {}
+        self._blocks: dict[Key, Block] = {}
         self.accounts: dict[int, Account] = {}
         self.salts: dict[int, bytes] = {}
         self.totals: dict[tuple[int, str], Exact] = {}
@@ -60,12 +88,13 @@ class Work:
         self.writes = Writes(tenant, 0)
         self._store = store
         self._salt = salt
-        self._n, self._head = store.head(tenant, 0)
+        self._n, self._head = head
         self._touched: set[int] = set()
         self._opened: dict[int, Opened] = {}
         self._residues: set[int] = set()
         self._holds: dict[int, Hold] = {}
-        self._courses: dict[str, Course] = {}
+        self._read: dict[int, Hold] = {}  # holds that were looked at and may be unchanged
+        self._courses: dict[str, Course | None] = {}
         self._moved: set[str] = set()
 
     @property
@@ -82,7 +111,10 @@ class Work:
 
     def record(self, key: Key, state: str, digest: bytes, *lines: bytes) -> None:
         """Append ``lines`` and remember under ``key`` where they stand and in which state."""
-        n = self.append(*lines)
+        self.remember(key, state, digest, self.append(*lines))
+
+    def remember(self, key: Key, state: str, digest: bytes, n: int) -> None:
+        """Remember under ``key`` that its record stands in row ``n``."""
         self.seen[key] = Seen(state, digest, n)
         self.writes.seen.append((key, state, digest, n))
 
@@ -90,6 +122,13 @@ class Work:
         """Remember which record an idempotency key made."""
         self.answered[answered.key] = answered
         self.writes.answered.append(answered)
+
+    def block(self, key: Key) -> Block:
+        """A block of a long request's records."""
+        found = self._blocks.get(key)
+        if found is None:
+            found = self._blocks[key] = Block(key, self.answered.get(key))
+        return found
 
     def known(self, key: Key) -> Seen | None:
         """Where a key went, looked up when the prefetch did not foresee it."""
@@ -119,23 +158,34 @@ class Work:
         Raises:
             Refused: NOT_FOUND.
         """
-        found = self._holds.get(number) or self._store.holds(self.writes.tenant, [number]).get(number)
+        found = self._holds.get(number) or self._read.get(number)
         if found is None:
-            raise refuse(RefusalCode.NOT_FOUND, f"there is no hold {number_id('hold', number)}.", field="hold")
+            found = self._store.holds(self.writes.tenant, [number]).get(number)
+            if found is None:
+                raise refuse(RefusalCode.NOT_FOUND, f"there is no hold {number_id('hold', number)}.", field="hold")
+            self._read[number] = found
         return found
 
     def set_hold(self, hold: Hold) -> None:
         """Note that a hold is new or changed."""
         self._holds[hold.id] = hold
 
+    def row(self, n: int) -> bytes:
+        """A journal row that was written before."""
+        return self._store.row(self.writes.tenant, 0, n)
+
     def course(self, id: str) -> bytes:
         """The last line of what has a life of its own; empty when there is none of this id."""
-        found = self._courses.get(id)
-        if found is None:
-            found = self._store.courses(self.writes.tenant, [id]).get(id)
-            if found is not None:
-                self._courses[id] = found
+        if id not in self._courses:
+            self.foresee([id])
+        found = self._courses[id]
         return found.line if found is not None else b""
+
+    def foresee(self, ids: Iterable[str]) -> None:
+        """Read at once how all of these stand, so that ``course`` need not ask; what was changed here stays so."""
+        wanted = sorted(set(ids) - self._moved)
+        if wanted:
+            self._courses |= dict.fromkeys(wanted) | self._store.courses(self.writes.tenant, wanted)
 
     def move(self, line: CourseLine) -> bytes:
         """Note how something with a life of its own now stands; the caller appends what comes back."""
@@ -143,6 +193,17 @@ class Work:
         self._courses[line.id] = Course(line.id, line.due, encoded)
         self._moved.add(line.id)
         return encoded
+
+    def own_account(self, payer: Account, role: Role, name: str) -> Account:
+        """An account of a payer besides its own, for a bucket or a deferred price; opened on first mention."""
+        asset = self.asset_of(payer)
+        key = account_key(role, f"{payer.party}.{name}", str(asset))
+        account = Account(0, "", role, payer.asset, party=payer.party)
+        return self.keyed(key) or self._open(key, account, asset, name=name)
+
+    def drop_hold(self, hold: Hold) -> None:
+        """Forget a hold that was to be new."""
+        self._holds.pop(hold.id, None)
 
     def account(self, role: Role, owner: str, asset: Asset) -> Account:
         """A provider's or the platform's account, opened on first mention."""
@@ -188,6 +249,7 @@ class Work:
         mac = proof.personal_mac(self.salts_of(party), name)
         opened = self._open(f"payer:{party}:{asset}", account, asset, mac=mac)
         self.names.payers[party, asset.code] = opened.id
+        self.names.funding[opened.id] = None
         return opened
 
     def salts_of(self, party: int) -> bytes:
@@ -245,8 +307,9 @@ class Work:
 
     def finish(self) -> Writes:
         """What must be written to make this group durable."""
+        self.writes.answered += [block.row() for block in self._blocks.values() if block.changed]
         self.writes.accounts = [self.accounts[number] for number in sorted(self._touched)]
         self.writes.holds = list(self._holds.values())
-        self.writes.courses = [self._courses[id] for id in sorted(self._moved)]
+        self.writes.courses = [course for id in sorted(self._moved) if (course := self._courses[id]) is not None]
         self.writes.residues = [(number, self.residues[number]) for number in sorted(self._residues)]
         return self.writes

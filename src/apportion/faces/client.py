@@ -10,59 +10,39 @@ that it has its effect once. Nothing else that changes something is ever repeate
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from apportion.engine import exchange as x
 from apportion.engine.close import Closed
+from apportion.engine.credit.door import CreditAnswer, TrustView, WriteOffAnswer, WriteOffInput
+from apportion.engine.events.webhooks import WebhookInput, WebhookPage
 from apportion.engine.explain import Explanation
-from apportion.engine.operations import BY_NAME, Once, Operation
+from apportion.engine.holding import HoldView
+from apportion.engine.operations import BY_NAME
+from apportion.engine.payments.door import PaymentAnswer, PaymentInput, PaymentView
 from apportion.engine.query import AccountView
-from apportion.errors import Misconfigured, ProviderFailed, Refusal, RefusalCode, Refused, StoreUnavailable
+from apportion.engine.verbs import ALL
+from apportion.faces.asking import Asking, error_of
+from apportion.faces.following import Following
+from apportion.faces.sessions import Sessions
+from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
 from apportion.model.statement import Document
 from apportion.model.usage import Usage
-
-if TYPE_CHECKING:
-    import httpx2
-
-_AGAIN = frozenset({429, 500, 502, 503, 504})
-_CODES = {code.value: code for code in RefusalCode}
+from apportion.model.webhook import NewWebhook, WebhookView
 
 
-class Client:
+class Client(Asking):
     """A node, as its key sees it. Use it as a context manager, or ``close`` it.
 
     ``tries`` is how often a request is sent at most, ``patience`` how many seconds one try may take.
     """
 
     def __init__(self, url: str, *, key: str, tries: int = 5, patience: float = 60.0, transport: Any = None) -> None:
-        import httpx2
-
-        self._errors = (httpx2.TransportError,)
-        headers = {"authorization": f"Bearer {key}", "accept": "application/json"}
-        self._http: httpx2.Client = httpx2.Client(
-            base_url=url.rstrip("/"), headers=headers, timeout=patience, transport=transport, trust_env=False
-        )
-        self._tries = tries
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give back the connections."""
-        self._http.close()
+        super().__init__(url, key, tries, patience, transport)
+        self.sessions, self.stocks = Sessions(self._ask, self._pages), Stocks(self._ask)
 
     # money
 
@@ -81,6 +61,14 @@ class Client:
         """
         return self._ask("top_up", given=x.TopUpInput(payer, amount, currency, reference), key=idempotency_key)
 
+    def charge_events(
+        self, events: Iterable[Mapping[str, Any]], *, idempotency_key: str = ""
+    ) -> tuple[x.RecordAnswer, ...]:
+        """Charge usage that comes as CloudEvents 1.0; an answer for each, in order. Quantities are decimal text."""
+        media = "application/cloudevents-batch+json"
+        answer: x.UsageAnswer = self._ask("charge_events", given=list(events), key=idempotency_key, media=media)
+        return answer.records
+
     def hold(self, given: x.HoldInput, *, idempotency_key: str = "") -> x.HoldAnswer:
         """Set value aside.
 
@@ -89,21 +77,37 @@ class Client:
         """
         return self._ask("hold", given=given, key=idempotency_key)
 
-    def end_hold(self, hold: str, amount: str = "0", *, final: bool = True, idempotency_key: str = "") -> x.HoldAnswer:
-        """Capture part of a hold, or end it and give back the rest.
+    def capture(self, hold: str, amount: str, *, final: bool = True, idempotency_key: str = "") -> x.HoldAnswer:
+        """Capture part of a hold; ``final`` ends it and gives back the rest.
 
         Raises:
             Refused: NOT_FOUND, HOLD_ENDED, BAD_AMOUNT.
         """
         return self._ask("capture", hold, given=x.CaptureInput(amount, final), key=idempotency_key)
 
+    def end_hold(self, hold: str, amount: str = "0", *, final: bool = True, idempotency_key: str = "") -> x.HoldAnswer:
+        """Capture part of a hold, or end it and give back the rest.
+
+        Raises:
+            Refused: NOT_FOUND, HOLD_ENDED, BAD_AMOUNT.
+        """
+        return self.capture(hold, amount, final=final, idempotency_key=idempotency_key)
+
     def release(self, hold: str, *, idempotency_key: str = "") -> x.HoldAnswer:
         """End a hold; what is still open goes back."""
         return self._ask("release", hold, given=x.Nothing(), key=idempotency_key)
 
+    def pay(self, given: PaymentInput, *, idempotency_key: str = "") -> PaymentAnswer:
+        """Fetch value by a payment, once per reference; ``payment`` tells how it stands.
+
+        Raises:
+            Refused: BAD_AMOUNT, BAD_INPUT, CONFLICT, PAYMENT_LIMIT, UNKNOWN_PAYER.
+        """
+        return self._ask("pay", given=given, key=idempotency_key)
+
     def close_period(self, period: str, *, force: bool = False, idempotency_key: str = "") -> Closed:
-        """Close a billing period for all payers."""
-        return self._ask("close_period", period, given=x.CloseInput(force), key=idempotency_key)
+        """Close a billing period for all payers; every one that usage names when it is empty."""
+        return self._ask("close_period", period or ALL, given=x.CloseInput(force), key=idempotency_key)
 
     def issue(self, period: str = "", who: str = "", *, idempotency_key: str = "") -> tuple[x.StatementView, ...]:
         """Issue the statements of a period that has ended."""
@@ -119,19 +123,47 @@ class Client:
         answer: x.AppliedAnswer = self._ask("apply", given=catalog, key=idempotency_key)
         return answer.id
 
+    def set_credit(self, account: str, *, idempotency_key: str = "") -> CreditAnswer:
+        """Decide a payer's credit line anew, by what its history earns.
+
+        Raises:
+            Refused: NOT_FOUND; CONFLICT when the line is fixed.
+        """
+        return self._ask("set_credit", account, given=x.Nothing(), key=idempotency_key)
+
+    def write_off(self, account: str, amount: str = "", *, idempotency_key: str = "") -> WriteOffAnswer:
+        """Move a payer's debt (all of it when no amount is given) to who stands for its credit line.
+
+        Raises:
+            Refused: NOT_FOUND, BAD_AMOUNT; CONFLICT when nothing is owed.
+        """
+        return self._ask("write_off", account, given=WriteOffInput(amount), key=idempotency_key)
+
     # reads
 
-    def accounts(self) -> Iterator[AccountView]:
-        """All accounts that this key may see."""
-        return self._pages("accounts")
+    def accounts(self, owner: str = "", role: str = "") -> Iterator[AccountView]:
+        """All accounts that this key may see, or those of one party (or id), or of one role."""
+        return self._pages("accounts", owner=owner, role=role)
 
     def account(self, id: str) -> AccountView:
         """One account as it stands."""
         return self._ask("account", id)
 
+    def trust(self, account: str) -> TrustView:
+        """A payer's credit as it stands, what it has earned, and why."""
+        return self._ask("trust", account)
+
     def entries(self, account: str) -> Iterator[x.EntryView]:
         """What moved on an account, in order."""
         return self._pages("entries", account)
+
+    def holds(self, account: str = "", *, open: bool = False) -> Iterator[HoldView]:
+        """All holds that this key may see, or those on one account, or only those that are still ``open``."""
+        return self._pages("holds", account=account, open="true" if open else "")
+
+    def hold_of(self, id: str) -> HoldView:
+        """One hold as it stands."""
+        return self._ask("hold_of", id)
 
     def charges(self) -> Iterator[x.ChargeView]:
         """All charges that this key may see, in booking order."""
@@ -142,8 +174,9 @@ class Client:
         return self._ask("charge_of", id)
 
     def explain(self, id: str, view: str = "operator") -> Explanation:
-        """A charge in plain words with its arithmetic."""
-        return self._ask("explain", id, query={"view": view})
+        """A charge in plain words with its arithmetic; ``chg_…/PART`` is the portion of one part."""
+        id, _, part = id.partition("/")
+        return self._ask("explain", id, query={"view": view, "part": part} if part else {"view": view})
 
     def statements(self) -> Iterator[x.StatementView]:
         """Statements and remittance advices, oldest first."""
@@ -153,20 +186,70 @@ class Client:
         """One statement or remittance advice, by id or number."""
         return self._ask("statement", id)
 
-    def catalog(self) -> x.CatalogAnswer:
-        """The catalog in force."""
-        return self._ask("catalog")
+    def catalog(self, version: str = "") -> x.CatalogAnswer:
+        """The catalog in force, or another version of it."""
+        return self._ask("catalog", query={"version": version} if version else None)
 
     def export(self) -> Iterator[bytes]:
-        """The lines of the complete books, each with its line feed."""
-        with self._http.stream("GET", BY_NAME["export"].path) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise _error(answer.status_code, answer.content)
-            held = b""
-            for chunk in answer.iter_bytes():
-                *lines, held = (held + chunk).split(b"\n")
-                yield from (line + b"\n" for line in lines)
+        """The lines of the complete books, each with its line feed.
+
+        Raises:
+            StoreUnavailable: the node did not answer, or stopped before the last line.
+        """
+        try:
+            with self._http.stream("GET", BY_NAME["export"].path) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                    raise error_of(answer.status_code, answer.content)
+                held = b""
+                for chunk in answer.iter_bytes():
+                    *lines, held = (held + chunk).split(b"\n")
+                    yield from (line + b"\n" for line in lines)
+        except self._errors as error:
+            raise self._unreached(error) from error
+
+    def payment(self, id: str) -> PaymentView:
+        """One payment as it stands."""
+        return self._ask("payment", id)
+
+    def payments(self, account: str) -> Iterator[PaymentView]:
+        """An account's payments, newest first."""
+        return self._pages("payments", account)
+
+    # what happens
+
+    def events(self, *, account: str = "", session: str = "", after: str = "", types: Sequence[str] = ()) -> Following:
+        """Follow what happens from now on (behind a cursor ``after``, or from the ``start``), without an end.
+
+        Everything that this key may see, or only what is about an account or a session. A connection that breaks is
+        made again; nothing is lost and nothing comes twice. ``cursor`` of what comes back says how far it has come.
+
+        Raises:
+            Refused: NOT_FOUND, BAD_INPUT.
+        """
+        from urllib.parse import quote
+
+        name = "watch_account" if account else "watch_session" if session else "watch_all"
+        path = BY_NAME[name].path.replace("{id}", quote(account or session, safe=""))
+        query = {"after": after, "types": ",".join(types)}
+        return Following(self._http, path, {name: text for name, text in query.items() if text}, error_of)
+
+    def webhooks(self) -> tuple[WebhookView, ...]:
+        """The webhooks that this key may see, as they stand."""
+        answer: WebhookPage = self._ask("webhooks")
+        return answer.data
+
+    def create_webhook(self, url: str, types: Sequence[str] = (), label: str = "") -> NewWebhook:
+        """Have an address told of events from now on; the secret that verifies them is in this answer alone."""
+        return self._ask("create_webhook", given=WebhookInput(url, tuple(types), label))
+
+    def delete_webhook(self, id: str) -> WebhookView:
+        """Tell an address no more."""
+        return self._ask("delete_webhook", id)
+
+    def resume_webhook(self, id: str) -> WebhookView:
+        """Try a webhook again now, from where the telling stopped."""
+        return self._ask("resume_webhook", id, given=x.Nothing())
 
     # access
 
@@ -179,83 +262,16 @@ class Client:
         answer: x.KeyPage = self._ask("keys")
         return answer.data
 
-    def create_key(self, role: AccessRole, party: str = "", sources: Sequence[str] = (), expires: str = "") -> NewKey:
-        """Make a key; its secret is in the answer and never shown again."""
-        return self._ask("create_key", given=x.KeyInput(role, party, tuple(sources), "", expires))
+    def create_key(
+        self, role: AccessRole, party: str = "", sources: Sequence[str] = (), expires: str = "", **more: Any
+    ) -> NewKey:
+        """Make a key; its secret is in the answer and never shown again.
+
+        ``more`` may name a ``label``, and the ``services`` and ``payers`` that its usage is bounded to.
+        """
+        given = x.KeyInput(role, party, tuple(sources), expires=expires, **more)
+        return self._ask("create_key", given=given)
 
     def revoke_key(self, id: str) -> KeyView:
         """End a key for ever."""
         return self._ask("revoke_key", id)
-
-    # the way there
-
-    def _pages(self, name: str, id: str = "") -> Iterator[Any]:
-        after = ""
-        while True:
-            page = self._ask(name, id, query={"after": after, "limit": "200"} if after else {"limit": "200"})
-            yield from page.data
-            after = page.next
-            if not after:
-                return
-
-    def _ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
-        from urllib.parse import quote
-
-        operation = BY_NAME[name]
-        headers = {"content-type": "application/json"} if given is not None else {}
-        if operation.once is not Once.NONE:
-            headers["idempotency-key"] = key or secrets.token_hex(16)
-        body = msgspec.json.encode(given) if given is not None else None
-        path = operation.path.replace("{id}", quote(id, safe=""))
-        status, content = self._send(operation, path, (headers, body, query))
-        if status >= 300:
-            raise _error(status, content)
-        try:
-            return msgspec.json.decode(content, type=operation.gives)
-        except msgspec.MsgspecError as error:
-            raise ProviderFailed(f"The node answered what this version does not read: {error}.") from error
-
-    def _send(
-        self, operation: Operation, path: str, sent: tuple[dict[str, str], bytes | None, Any]
-    ) -> tuple[int, bytes]:
-        headers, body, query = sent
-        safe = operation.method == "GET" or operation.once is not Once.NONE
-        for attempt in range(1, self._tries + 1):
-            last = attempt == self._tries or not safe
-            try:
-                answer = self._http.request(operation.method, path, headers=headers, content=body, params=query)
-            except self._errors as error:
-                if last:
-                    raise StoreUnavailable(
-                        f"The node did not answer: {error or type(error).__name__}. If it was to change something, "
-                        "send it again under the same Idempotency-Key."
-                    ) from error
-                time.sleep(min(0.1 * 2**attempt, 3))
-                continue
-            if last or answer.status_code not in _AGAIN:
-                break
-            time.sleep(min(_seconds(answer.headers.get("retry-after", "")), 10))
-        return answer.status_code, answer.content
-
-
-def _seconds(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 5 else 1
-
-
-def _error(status: int, content: bytes) -> Exception:
-    """A problem as the error that Engine would raise."""
-    try:
-        problem = msgspec.json.decode(content)
-        code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title") or "")
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
-        return ProviderFailed(f"The address answered {status} without a problem: is it a node of apportion?")
-    fix = str(problem.get("fix", ""))
-    if code == RefusalCode.CATALOG_INVALID.value:
-        return Misconfigured(detail, msgspec.convert(problem.get("findings", ()), tuple[Refusal, ...]))
-    if code in _CODES:
-        return Refused(Refusal(_CODES[code], detail, str(problem.get("field", "")), fix))
-    if status in (401, 403):
-        return Misconfigured(" ".join(filter(None, [str(problem.get("title", "")), detail, fix])))
-    if status in _AGAIN:
-        return StoreUnavailable(detail)
-    return Refused(Refusal(RefusalCode.BAD_INPUT, detail or code, "", fix))

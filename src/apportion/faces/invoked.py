@@ -13,7 +13,7 @@ def program() -> str:
     """``apportion`` when the shell finds it, else the path by which it was called (``.venv/bin/apportion``)."""
     called = sys.argv[0]
     if os.path.basename(called) != PROGRAM:
-        return "python -m apportion" if os.path.basename(called) == "__main__.py" else PROGRAM
+        return "python -m apportion" if called.endswith(os.path.join(PROGRAM, "__main__.py")) else PROGRAM
     found = shutil.which(PROGRAM)
     if found is not None and os.path.exists(called) and os.path.samefile(found, called):
         return PROGRAM

@@ -7,6 +7,7 @@ A record that can not be read is written down as refused, as in a file; the good
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
+from apportion.adapters.lines import LINE_MAX
 from apportion.adapters.usage import parse, usage_door
 from apportion.engine.operations import RECORDS_MAX
 from apportion.errors import RefusalCode, Refused, refuse
+from apportion.model.access import Credential
 from apportion.model.agreement import Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import ChargeUsage, RejectUsage
+from apportion.model.session_asked import SessionAsked
 from apportion.model.usage import Usage
 
 _PLAIN = re.compile(r"0|[1-9][0-9]{0,15}|(?:0|[1-9][0-9]{0,15})\.[0-9]{0,15}[1-9]", re.ASCII).fullmatch
@@ -66,8 +70,9 @@ class Receiving:
             Refused: BAD_INPUT when it is no list, or has too many records.
             Forbidden: a source is not this key's to write.
         """
+        long = len(body) > LINE_MAX and _too_long(body)
         try:
-            usages = _USAGES.decode(body)
+            usages = [] if long else _USAGES.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             usages = []
         if usages and len(usages) <= RECORDS_MAX and _unambiguous(body, usages) and all(map(self._plain, usages)):
@@ -82,6 +87,8 @@ class Receiving:
             Refused: BAD_INPUT when it is no CloudEvent; Forbidden as above.
         """
         batch = media == "application/cloudevents-batch+json"
+        if batch and len(body) > LINE_MAX:
+            _too_long(body)
         raws = [bytes(raw) for raw in _bounded(_decoded(_RAWS, body))] if batch else [body]
         return self._slowly([_record(raw) for raw in raws], may_write)
 
@@ -102,13 +109,17 @@ class Receiving:
     def _plain(self, usage: Usage) -> bool:
         """Whether the long way would leave a record as it is."""
         known = self._known.get(usage.service)
-        if known is None or usage.parts or not usage.payers or usage.start.tzinfo is not UTC:
+        if known is None or not usage.payers or usage.start.tzinfo is not UTC:
             return False
         if usage.end is not None and (usage.end.tzinfo is not UTC or usage.end < usage.start):
             return False
         if not (known.measures >= usage.quantities.keys() and known.attributes >= usage.attributes.keys()):
             return False
         texts = [usage.source, usage.id, *usage.attributes.values()]
+        for part in usage.parts:
+            if part.quantities or part.part not in known.parts:
+                return False
+            texts.append(part.provider)
         for payer in usage.payers:
             if payer.weight or payer.quantities:
                 return False
@@ -135,15 +146,34 @@ class _Known:
     """The names that records of a service may use."""
 
     def __init__(self, service: Service) -> None:
-        self.measures = frozenset(service.measures)
+        self.measures, self.parts = frozenset(service.measures), frozenset(service.parts)
         self.attributes = frozenset([*service.attributes, *service.personal, *service.evidence])
 
 
 class Forbidden(Exception):
-    """The key may not write this source."""
+    """The key may not write this source, or not of this service, or not name this payer."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(f"This key may not write the usage source {ascii(source[:60])}.")
+    def __init__(self, name: str, what: str = "write the usage source") -> None:
+        super().__init__(f"This key may not {what} {ascii(name[:60])}.")
+
+
+def bounded(caller: Credential, given: Any) -> None:
+    """Hold usage, or the session that is to be opened, against what the key is limited to.
+
+    Raises:
+        Forbidden: it is of a service, or names a payer, that the key may not charge.
+    """
+    if not (caller.services or caller.payers):
+        return
+    asked: list[Usage | SessionAsked] = [given] if isinstance(given, SessionAsked) else []
+    if isinstance(given, list):
+        asked += [command.usage for command in given if isinstance(command, ChargeUsage)]
+    for one in asked:
+        if caller.services and one.service not in caller.services:
+            raise Forbidden(one.service, "charge the service")
+        for payer in one.payers:
+            if caller.payers and payer.payer not in caller.payers:
+                raise Forbidden(payer.payer, "charge the payer")
 
 
 def _permit(sources: Any, may_write: MayWrite) -> None:
@@ -160,6 +190,30 @@ def _decoded(decoder: Any, body: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         fix = "A list of usage records, or CloudEvents 1.0 in JSON: see /docs."
         raise refuse(RefusalCode.BAD_INPUT, f"The body can not be read: {error}.", fix=fix) from None
+
+
+class _Counted(msgspec.Struct, gc=False):
+    """Any object in a list; one too many ends the reading, before there is memory for millions of them."""
+
+    def __post_init__(self) -> None:
+        _count.left -= 1
+        if _count.left < 0:
+            raise refuse(RefusalCode.BAD_INPUT, f"has more than {RECORDS_MAX:,} records.", fix="Split the request.")
+
+
+_count = threading.local()
+_COUNTER = msgspec.json.Decoder(list[_Counted])
+
+
+def _too_long(body: bytes) -> bool:
+    """Whether a record of a large body is longer than any may be.
+
+    Raises:
+        Refused: BAD_INPUT, when it is no list of objects, or has too many.
+    """
+    _count.left = RECORDS_MAX
+    _decoded(_COUNTER, body)
+    return any(memoryview(raw).nbytes > LINE_MAX for raw in _decoded(_RAWS, body))
 
 
 def _bounded(records: list[Any]) -> list[Any]:
@@ -194,6 +248,7 @@ def _record(raw: bytes) -> bytes:
 
 def _text_at(raw: bytes, field: str) -> str:
     try:
-        return _TEXT.decode(_FIELDS.decode(raw)[field])[:255]
+        found = _FIELDS.decode(raw)[field]
+        return _TEXT.decode(found)[:255] if memoryview(found).nbytes < LINE_MAX else ""
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return ""

@@ -20,7 +20,8 @@ class Credential(msgspec.Struct, frozen=True, omit_defaults=True):
     """A key as it is kept: its public ``id``, the ``hash`` of its secret, and what it is good for.
 
     ``party`` is the payer or provider that a user's or provider's key speaks for. ``sources`` are the usage sources
-    that only this key (and others that name them) may write. Instants are RFC 3339; empty means never.
+    that only this key (and others that name them) may write; ``services`` and ``payers`` bound what that usage may be
+    of and whom it may name, any when empty. Instants are RFC 3339; empty means never.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Credential(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str = ""
     expires: str = ""
     revoked: str = ""
+    services: tuple[str, ...] = ()
+    payers: tuple[str, ...] = ()
 
     def alive(self, now: str) -> bool:
         """Whether it still opens anything."""
@@ -50,6 +53,8 @@ class KeyView(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str = ""
     expires: str = ""
     revoked: str = ""
+    services: tuple[str, ...] = ()
+    payers: tuple[str, ...] = ()
 
 
 class NewKey(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,9 +14,15 @@ class Role(enum.Enum):
     PROVIDER = "provider"  # what the platform owes a provider
     PLATFORM = "platform"  # fees earned
     TAX = "tax"  # tax payable of one category
+    BUCKET = "bucket"  # value of a payer with a priority and an expiry, drawn before the rest
+    DEFERRED = "deferred"  # the price of a bought allowance that is not used up yet
     SPONSOR = "sponsor"  # below zero: what was given away
     ROUNDING = "rounding"  # what statements and payouts rounded
     CASH = "cash"  # below zero: money that came in from outside
+
+
+#: roles that are never drawn further than they go
+BOUNDED = frozenset({Role.PAYER, Role.BUCKET, Role.DEFERRED})
 
 
 class Account(msgspec.Struct, gc=False):

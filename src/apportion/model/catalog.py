@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from apportion.model.agreement import Agreement, Service
+from apportion.model.credit import Dunning, TrustModel, TrustPolicy
 from apportion.model.party import Payer, Provider, UnknownPayers
 from apportion.model.tariff import Tariff
 
@@ -14,7 +15,8 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     ``currencies`` fixes the scale of a currency in this store (``{"USD": 9}``) where the default does not fit.
     ``zone`` is the IANA zone of usage times that have none. ``invented`` says in words what in this file is made
-    up; it is shown wherever the catalog is.
+    up; it is shown wherever the catalog is. ``trust`` says, per currency, what payers may earn who opt in, by which
+    prediction (``trust_model``, the program's own when not given), ``dunning`` what happens when payers do not pay.
     """
 
     name: str = ""
@@ -26,5 +28,8 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     agreements: dict[str, Agreement] = {}
     payers: dict[str, Payer] = {}
     unknown_payers: UnknownPayers | None = None
+    trust: tuple[TrustPolicy, ...] = ()
+    trust_model: TrustModel | None = None
+    dunning: Dunning | None = None
     invented: str = ""
     attribution: str = ""

@@ -29,11 +29,31 @@ class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Share(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one payer bears of a fee; ``weight`` is what it was allocated by."""
+    """What one payer bears of a fee, as far as ``account`` was drawn for it; ``weight`` is what it was allocated by.
+
+    A payer with funding of its own may have several. ``source`` is what was drawn: "" its own account, or bucket,
+    allowance, alternate, credit; ``payer`` is the account that it was drawn for, when another.
+    """
 
     account: str
     amount: str
     weight: str = ""
+    source: str = ""
+    payer: str = ""
+
+    @property
+    def bearer(self) -> str:
+        """The account of the payer whose share this is."""
+        return self.payer or self.account
+
+
+class Covered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``units`` of ``measure`` that a bought ``allowance`` covers; ``amount`` of its price moves out for them."""
+
+    allowance: str
+    measure: str
+    units: str
+    amount: str
 
 
 class TaxLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,7 +69,8 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, tag="charge", tag_
     """The fee of one usage record.
 
     ``amount`` + ``tax`` = ``total`` = Σ ``shares`` = Σ ``portions`` + ``platform`` + Σ taxes − ``sponsored``, exactly,
-    all as decimal text in ``currency``. ``exact`` is the price before rounding.
+    all as decimal text in ``currency``. ``exact`` is the price before rounding. What ``allowances`` cover is not priced
+    again: their part of what was paid for them is in ``exact`` and ``amount`` instead.
     """
 
     id: str
@@ -74,3 +95,4 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, tag="charge", tag_
     shares: tuple[Share, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     origin: str = ""
+    allowances: tuple[Covered, ...] = ()

@@ -39,6 +39,44 @@ class TopUp(msgspec.Struct, frozen=True):
     reference: str
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Value for ``payer`` in a bucket of its own called ``name``, once per ``reference``.
+
+    ``funded`` by ``cash`` that came in or by the ``sponsor``; see ``BucketLine`` for the rest. Ties in ``priority``
+    (0 to 999, low first) go to what expires first.
+    """
+
+    payer: str
+    amount: str
+    currency: str
+    reference: str
+    priority: int = 500
+    expires: str = ""
+    services: tuple[str, ...] = ()
+    funded: str = "cash"
+    name: str = ""
+
+
+class BuyAllowance(msgspec.Struct, frozen=True, kw_only=True):
+    """``units`` of ``measure`` for ``payer``, paid with ``price`` now, once per ``reference``."""
+
+    payer: str
+    currency: str
+    price: str
+    measure: str
+    units: str
+    reference: str
+    services: tuple[str, ...] = ()
+    expires: str = ""
+    name: str = ""
+
+
+class Lapse(msgspec.Struct, frozen=True):
+    """End a bucket or allowance (``id`` of its course) whose expiry has come, as far as nothing holds it."""
+
+    id: str
+
+
 class PlaceHold(msgspec.Struct, frozen=True):
     """Set ``amount`` aside on the payer's account for ``owner`` until ``expires`` (RFC 3339)."""
 

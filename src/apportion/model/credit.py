@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.model.journal import CourseLine, Line
+
 
 class Month(msgspec.Struct, frozen=True, omit_defaults=True):
     """One billed month of a payer, as it stood when its statement was issued (the newest: as it stands now).
@@ -80,13 +82,27 @@ class TrustPolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     months: int = 12
 
 
-class FactorShare(msgspec.Struct, frozen=True):
+class Dunning(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When statements are due and what happens to those that are not paid; counted in days.
+
+    A statement is due ``due_days`` after its issue. A reminder goes out each of so many days after that
+    (``reminders``, rising), and ``write_off`` days after it the debt is written off (0: only when somebody says so).
+    ``day`` is how many seconds count as a day, for trials.
+    """
+
+    due_days: int = 14
+    reminders: tuple[int, ...] = ()
+    write_off: int = 0
+    day: int = 86_400
+
+
+class FactorShare(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one factor did to a score: its ``value``, the ``share`` it added (decimal text), and that in ``words``."""
 
     factor: str
     value: str
     share: str
-    words: str
+    words: str = ""
 
 
 class TrustDecision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -94,7 +110,7 @@ class TrustDecision(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``score`` is empty without a history. ``volume`` is what was used and paid on time, in ``settled`` months;
     ``limit`` and ``volume`` are decimal text of the policy's currency. ``intercept`` + Σ shares = score, unless that
-    is cut to 0 … 1.
+    is cut to 0 … 1. ``declined`` says why a request need not be negotiated at all; empty when it may be.
     """
 
     limit: str
@@ -107,3 +123,132 @@ class TrustDecision(msgspec.Struct, frozen=True, omit_defaults=True):
     settled: int = 0
     intercept: str = ""
     factors: tuple[FactorShare, ...] = ()
+    declined: str = ""
+
+
+# ── in the books ──
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A statement of a trail: atoms that were ``open`` after it, what it ``used``, the credit line (``limit``) then.
+
+    ``paid`` had come in since the statement before, ``came`` in all; ``then`` is what had come in when it fell due
+    (None: not yet). ``late`` as in ``Month``. ``reminded`` counts its reminders, ``off`` says that it was written off.
+    """
+
+    id: str
+    at: str
+    due: str
+    open: int
+    used: int
+    limit: int
+    paid: int
+    came: int
+    late: int = 0
+    then: int | None = None
+    reminded: int = 0
+    off: bool = False
+
+
+class TrailLine(CourseLine, frozen=True, tag="trail", kw_only=True):
+    """What was asked of a payer and how it was met, oldest statement first; ``id`` is ``trust_`` and its number.
+
+    Of value that comes in only the sum is kept, a running total of the account. ``policy`` is what it may earn (None:
+    nothing), ``least`` its fixed credit line (atoms), ``apart`` what was written off or recovered since the last
+    statement, ``decision`` the last decision (``trd_…``). An ``ended`` trail is followed no more.
+    """
+
+    account: str
+    at: str
+    policy: TrustPolicy | None = None
+    dunning: Dunning | None = None
+    least: int = 0
+    asked: tuple[Asked, ...] = ()
+    apart: int = 0
+    decision: str = ""
+    ended: bool = False
+
+
+class ModelLine(Line, frozen=True, tag="model"):
+    """From here on decisions are made by this model."""
+
+    id: str
+    at: str
+    model: TrustModel
+
+
+class TrustLine(Line, frozen=True, tag="trust"):
+    """A decision about a payer's credit with all it was made of, but its words: those follow from the rest.
+
+    ``credit`` is the line from here on: the decision's limit, at least ``least``, nothing while a loss stands.
+    """
+
+    id: str
+    account: str
+    at: str
+    least: str
+    credit: str
+    decision: TrustDecision
+
+
+class DunningLine(Line, frozen=True, tag="dunning"):
+    """What was done about a statement that is past its due date: ``state`` is reminder (``step`` counts them), paid or
+    written-off; ``open`` what nobody has paid of it (decimal text).
+    """
+
+    statement: str
+    account: str
+    at: str
+    state: str
+    step: int
+    open: str
+
+
+class Loss(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One write-off: ``atoms`` that ``account`` (the guarantor's) was debited for, and what was ``recovered`` of it."""
+
+    id: str
+    account: str
+    at: str
+    atoms: int
+    recovered: int = 0
+    guarantor: str = ""
+
+
+class LossLine(CourseLine, frozen=True, tag="loss", kw_only=True):
+    """What was written off for a payer and is not recovered, oldest first; ``id`` is ``loss_`` and its number.
+
+    ``count`` write-offs were made so far. ``least`` is the fixed credit line (atoms) that comes back once ``losses``
+    is empty, where no trail knows it.
+    """
+
+    account: str
+    at: str
+    count: int
+    losses: tuple[Loss, ...] = ()
+    least: int = 0
+
+
+# ── commands ──
+
+
+class SetCredit(msgspec.Struct, frozen=True):
+    """Decide a payer's credit line anew, by its trail; ``account`` is a number."""
+
+    account: int
+
+
+class ReviewCredit(msgspec.Struct, frozen=True):
+    """A due date of a payer has come: remind, write off, or decide its credit anew."""
+
+    account: int
+
+
+class WriteOff(msgspec.Struct, frozen=True):
+    """Move a payer's debt to who stands for it: ``amount`` (decimal text), all of it when empty."""
+
+    account: int
+    amount: str = ""
+
+
+CreditCommand = SetCredit | ReviewCredit | WriteOff

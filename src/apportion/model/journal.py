@@ -111,11 +111,16 @@ class Entry(Line, frozen=True, tag="entry"):
 
 
 class CreditLine(Line, frozen=True, tag="credit"):
-    """A payer's credit line was changed to ``credit``."""
+    """A payer's credit line was changed to ``credit``.
+
+    ``reason`` is catalog (also when empty), trust, write-off or recovery; ``decision`` names the one behind it.
+    """
 
     account: str
     at: str
     credit: str
+    reason: str = ""
+    decision: str = ""
 
 
 class HoldLine(Line, frozen=True, tag="hold"):
@@ -149,7 +154,8 @@ class StatementLine(Line, frozen=True, tag="statement"):
 
     ``total`` + ``residue_out`` − ``residue_in`` = ``charges``. A payer's ``closing`` = ``opening`` + ``payments`` −
     ``charges``; a provider's = ``opening`` + ``charges`` (its credits) − ``payments`` (payouts). It covers what was
-    used before ``end`` and stands in the books before this line, as far as no line before it does.
+    used before ``end`` and stands in the books before this line, as far as no line before it does. ``due`` is when
+    what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets.
     """
 
     id: str
@@ -170,6 +176,8 @@ class StatementLine(Line, frozen=True, tag="statement"):
     digest: str
     start: str = ""
     end: str = ""
+    due: str = ""
+    stocked: str = "0"
 
 
 class ImportLine(Line, frozen=True, tag="import"):

@@ -22,7 +22,8 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     ``opening`` is value that the account starts with, as a top-up booked once. ``name`` is kept outside the chain. When
     its own value is used up, ``alternates`` are drawn in order, then the credit line, for which the provider
-    ``guarantor`` stands (the platform, when empty); ``auto_topup`` fetches value by a payment.
+    ``guarantor`` stands (the platform, when empty); ``auto_topup`` fetches value by a payment. With ``trust`` the line
+    is what its history earns by the catalog's policy, and ``credit`` the least of it.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     alternates: tuple[Alternate, ...] = ()
     guarantor: str = ""
     auto_topup: AutoTopUp | None = None
+    trust: bool = False
     invented: bool = False
 
 
@@ -44,3 +46,4 @@ class UnknownPayers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     credit: str = "0"
     opening: str = "0"
     calendar: Calendar = Calendar()
+    trust: bool = False

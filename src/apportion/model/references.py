@@ -18,7 +18,10 @@ from apportion.errors import Refusal, RefusalCode, Refused
 from apportion.model.agreement import Agreement, Part, Service
 from apportion.model.calendar import Calendar, check_calendar, zone_of
 from apportion.model.catalog import Catalog
+from apportion.model.credit_check import check_credit
+from apportion.model.funding_check import check_funding
 from apportion.model.party import Payer, UnknownPayers
+from apportion.model.session_check import check_sessions
 from apportion.model.tariff import Tariff
 from apportion.model.tariff_check import check
 from apportion.money import Asset, Exact, Money, parse_asset
@@ -56,12 +59,15 @@ def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusa
     for name, payer in catalog.payers.items():
         found.id(f"payers.{name}", name, payer.id)
         _terms(found, f"payers.{name}", payer)
+        _funding(found, f"payers.{name}", payer)
     if catalog.unknown_payers is not None:
         _terms(found, "unknown_payers", catalog.unknown_payers)
     for name, agreement in catalog.agreements.items():
         found.id(f"agreements.{name}", name, agreement.id)
         _agreement(found, name, agreement)
     _overlaps(found, catalog.agreements)
+    for where, message, fix in (*check_credit(catalog), *check_sessions(catalog)):
+        found.add(where, message, fix)
     return found.refusals
 
 
@@ -303,6 +309,19 @@ def _terms(found: _Findings, where: str, payer: Payer | UnknownPayers) -> None:
         if asset is not None:
             _amount(found, f"{where}.{field}", text, asset)
     _calendar(found, f"{where}.calendar", payer.calendar)
+
+
+def _funding(found: _Findings, where: str, payer: Payer) -> None:
+    """Alternates and guarantor lead somewhere, and say nothing that contradicts itself."""
+    known = {}
+    for i, name in enumerate([alternate.payer for alternate in payer.alternates]):
+        if name == payer.id or found.exists(f"{where}.alternates.{i}.payer", "payers", name):
+            known[name] = found.catalog.payers.get(name, payer).currency
+    if payer.guarantor:
+        found.exists(f"{where}.guarantor", "providers", payer.guarantor)
+    code = payer.currency.partition("/")[0]
+    for path, message, fix, refusal in check_funding(payer, known, found.catalog.currencies.get(code)):
+        found.add(f"{where}.{path}", message, fix, refusal)
 
 
 def _amount(found: _Findings, where: str, text: str, asset: Asset) -> None:

@@ -52,28 +52,31 @@ class SessionTerms(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
 
 
 class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One part as one provider delivers it: counters and the grant. All quantities count from the session's start.
+    """One part as one provider delivers it: its counters and its grant, all since the meter began.
 
-    ``used`` is what was reported, ``granted`` up to where it is paid for; the part of the name "" reports for the whole
-    service. ``until`` is when its validity time ends, ``number`` that of its newest report. The part is priced by
-    ``tariff`` from ``since`` on, for what was used beyond ``base``; ``earned`` is what came of earlier terms (exact
-    text, in the currency), ``credited`` what was booked (atoms). ``ended`` meters only count for the whole.
+    ``used`` is what was reported in ``number`` reports, ``granted`` up to where it is paid for, ``lost`` what was used
+    beyond a grant; the meter of the part "" counts for the whole service. ``until`` ends its validity time (empty: it
+    does not report); ``silent`` ones let it pass, ``final`` ones have their last units, ``ended`` ones deliver no
+    more.
+
+    It ``began`` with the session or when it took over. It is priced by ``tariff`` from ``since`` on, for what came
+    after ``base``; ``earned`` is the exact share of earlier terms, ``credited`` what was booked (both atoms).
     """
 
     part: str
     provider: str = ""
     account: str = ""
     tariff: str = ""
-    since: str = ""
     used: dict[str, str] = {}
     granted: dict[str, str] = {}
+    lost: dict[str, str] = {}
     base: dict[str, str] = {}
-    whole: dict[str, str] = {}
+    began: str = ""
+    since: str = ""
     earned: str = "0"
     credited: int = 0
     number: int = 0
     until: str = ""
-    reported: str = ""
     final: bool = False
     silent: bool = False
     ended: bool = False
@@ -82,8 +85,9 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
 class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One payer of a session: ``weight`` or own ``used`` quantities decide its share, unless it ``pays`` nothing.
 
-    ``owed`` is its exact share of what was charged under earlier terms (exact text, atoms), ``charged`` what it paid
-    (atoms), ``base`` its quantities when the terms last changed. ``holds`` are its open holds, oldest first.
+    ``owed`` is its exact share under earlier terms (atoms, as text), ``charged`` what it paid (atoms), ``base`` its
+    quantities when the terms last changed. ``holds`` are its open holds, oldest first; ``periods`` says for which
+    period those on a capped source count.
     """
 
     account: str
@@ -94,7 +98,17 @@ class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
     owed: str = "0"
     charged: int = 0
     holds: tuple[int, ...] = ()
+    periods: dict[str, str] = {}
     left: bool = False
+
+
+class TaxSum(msgspec.Struct, frozen=True):
+    """Tax of one category and rate so far, in atoms."""
+
+    name: str
+    rate: str
+    base: int
+    amount: int
 
 
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,19 +122,23 @@ class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
-    """A session after a change; ``n`` counts them. Amounts named ``…_atoms`` are atoms of ``asset``.
+    """A session after a change; ``n`` counts them. Sums without a currency are atoms of ``asset``.
 
-    ``event`` says what happened (opened, reported, low, grace, suspended, resumed, altered, closed …) and ``reason``
-    why. Retail is priced by ``tariff`` of ``catalog`` from ``since`` on for what was used beyond ``base``; ``before``
-    are net, platform, sponsored … atoms that earlier terms came to. ``shared`` is the total at the payers' last change.
+    ``event`` says what happened (opened, reported, low, grace, suspended, resumed, altered, confirmed, accepted,
+    silent, flagged, closed) and ``reason`` why; the service was used up to ``through``. Retail is priced by ``tariff``
+    of ``catalog`` from ``since`` on for what came after ``base``; earlier terms came to ``net_before`` and
+    ``taxes_before``. ``net``, ``taxes``, ``platform`` and ``sponsored`` were booked so far, in ``slices`` charges;
+    ``postponed`` is what the holds did not cover yet. ``crew_net`` and ``shared`` are the net and the total when
+    providers or payers last changed.
     """
 
     n: int
     service: str
-    state: str
+    state: SessionState
     event: str
     at: str
     start: str
+    through: str
     asset: str
     catalog: str
     tariff: str
@@ -132,12 +150,33 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
     payers: tuple[SessionPayer, ...] = ()
     base: dict[str, str] = {}
     net: int = 0
-    taxes: dict[str, int] = {}
+    taxes: tuple[TaxSum, ...] = ()
     net_before: int = 0
-    taxes_before: dict[str, int] = {}
+    taxes_before: tuple[TaxSum, ...] = ()
     platform: int = 0
     sponsored: int = 0
+    crew_net: int = 0
     shared: int = 0
     slices: int = 0
+    postponed: int = 0
     until: str = ""
     offer: Offer | None = None
+
+
+class WaitLine(CourseLine, frozen=True, tag="wait", kw_only=True):
+    """Which ``sessions`` wait for value on an account (``id`` is ``wait_`` and its number); due once value came in."""
+
+    at: str
+    sessions: tuple[str, ...] = ()
+
+
+class GraceLine(CourseLine, frozen=True, tag="grace", kw_only=True):
+    """The credit line of an account was raised by ``limit`` atoms for a ``session`` whose payment is on its way.
+
+    ``id`` is ``grace_`` and the account's number; without a session nothing is lent.
+    """
+
+    at: str
+    account: str
+    limit: int
+    session: str = ""

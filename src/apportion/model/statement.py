@@ -70,7 +70,10 @@ class TaxSum(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Received(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Value that came in: when it was booked, as what (``opening``, ``topup``), how much, and the record of it."""
+    """Value that came in: when it was booked, as what (``opening``, ``topup``), how much, and the record of it.
+
+    As ``bucket`` it is what the bucket ``cause`` paid of the charges until then, all together.
+    """
 
     at: str
     kind: str
@@ -82,7 +85,8 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     """What one payer account is asked for: everything used until ``end`` that no statement covered before.
 
     ``total`` + ``residue_out`` − ``residue_in`` = ``charges`` (the ledger's), and Σ items = Σ taxes = ``total``.
-    ``brought`` + ``payments`` − ``total`` = ``balance``; below zero it is ``due``.
+    ``brought`` + ``payments`` − ``total`` = ``balance``; below zero it is ``due``, by ``pay_by`` (RFC 3339; empty when
+    nobody said).
     """
 
     id: str
@@ -115,6 +119,7 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     seal: Seal
     invented: str = ""
     attribution: str = ""
+    pay_by: str = ""
 
 
 class Measured(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 Owns: Asset, Money, Exact, rounding, allocation of atoms. Does not own: prices, accounts, who pays whom.
 """
 
-from apportion.money.allocate import GRID, Split, allocate, common, level, residues, settle, spread
+from apportion.money.allocate import GRID, Split, allocate, common, hand_out, level, residues, settle, spread
 from apportion.money.asset import Asset, parse_asset
 from apportion.money.exact import Exact
 from apportion.money.money import ATOMS_MAX, Money
@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "allocate",
     "common",
+    "hand_out",
     "level",
     "parse_asset",
     "quantize",

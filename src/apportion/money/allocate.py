@@ -7,6 +7,7 @@ ids and weights only, never on the order in which parties are listed.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Sequence
 
@@ -173,6 +174,35 @@ def settle(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> t
 def spread(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:
     """The shares of ``settle`` alone."""
     return settle(total, nums, den, order)[0]
+
+
+def hand_out(total: int, nums: Sequence[int], den: int, order: Sequence[int]) -> list[int]:
+    """Give ``total`` atoms (not negative) one at a time to the party with the largest due, ties by ``order``.
+
+    Dues are ``nums[i]/den`` atoms that add up to the total; who got too much earlier has a negative one and waits. So
+    nobody gets a negative number, however the whole is chopped, and what is given in one piece equals the largest
+    remainder. All but the last few atoms go in one step: down to a level that the single atoms surely reach.
+    """
+    assert total >= 0 and sum(nums) == total * den, "the dues do not add up to the total"
+    low, height = len(nums), len(nums) + 1
+    while _above(nums, den, height) > total:
+        low, height = height, 2 * height
+    while height - low > 1 and low > len(nums):
+        middle = (low + height) // 2
+        low, height = (middle, height) if _above(nums, den, middle) > total else (low, middle)
+    shares = [max(0, num // den - height) for num in nums]
+    heap = [(share * den - num, order[i], i) for i, (num, share) in enumerate(zip(nums, shares, strict=True))]
+    heapq.heapify(heap)
+    for _ in range(total - sum(shares)):
+        due, rank, i = heap[0]
+        shares[i] += 1
+        heapq.heapreplace(heap, (due + den, rank, i))
+    return shares
+
+
+def _above(nums: Sequence[int], den: int, height: int) -> int:
+    """How many atoms bring all dues down to a level."""
+    return sum(max(0, num // den - height) for num in nums)
 
 
 def residues(nums: Sequence[int], den: int, shares: Sequence[int]) -> list[int]:

@@ -96,7 +96,8 @@ class NodeProcess:
 
     def __init__(self, store: Path, *words: str, wrap: Sequence[str] = ()) -> None:
         self.store = store
-        command = [*wrap, sys.executable, "-m", "apportion", "serve", "--store", str(store), "--port", "0", *words]
+        command = [*wrap, sys.executable, "-m", "apportion", "serve", "--store", str(store), *words]
+        command += [] if "--port" in words else ["--port", "0"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=store.parent

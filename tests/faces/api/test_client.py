@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 import apportion
 from apportion.engine.exchange import HoldInput
+from apportion.engine.operations import OPERATIONS
 from apportion.errors import Misconfigured, RefusalCode, Refused, StoreUnavailable
+from apportion.faces.sessions import Sessions
+from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole
 from apportion.model.usage import PayerUse, Usage
 from tests.book import START
@@ -54,6 +58,31 @@ def test_the_same_story_as_the_engine(node: NodeProcess) -> None:
             with pytest.raises(Misconfigured, match="key may not"):
                 dora.catalog()
         client.revoke_key(made.key.id)
+
+
+def test_there_is_a_verb_for_every_operation() -> None:
+    verbs = [
+        verb
+        for kind in (apportion.Client, Sessions, Stocks)
+        for verb in vars(kind).values()
+        if inspect.isfunction(verb)
+    ]
+    source = "".join(inspect.getsource(verb) for verb in verbs if verb.__doc__)
+    for operation in OPERATIONS:
+        assert f'"{operation.name}"' in source, f"Client has no verb for {operation.name}"
+
+
+def test_events_are_charged_like_records(node: NodeProcess) -> None:
+    def event(id: str, km: str) -> dict[str, Any]:
+        sent = {"specversion": "1.0", "id": id, "source": "events", "type": "ride", "subject": "ben"}
+        return sent | {"time": "2026-10-16T08:05:00Z", "data": {"quantities": {"km": km}}}
+
+    with apportion.Client(node.url, key=node.first_key) as client:
+        first, bad = client.charge_events([event("e1", "1"), event("e2", "-")], idempotency_key="events")
+        assert first.state.value == "charged" and bad.refusal is not None
+        assert bad.refusal.code is RefusalCode.BAD_QUANTITY
+        again = client.charge_events([event("e1", "1"), event("e2", "-")], idempotency_key="events")
+        assert again[0] == first and client.charge_of(first.id).record == "e1"
 
 
 class Losing(httpx2.BaseTransport):

@@ -13,14 +13,15 @@ import apportion
 from apportion.engine.engine import Engine
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.errors import StoreUnavailable
-from apportion.model.command import ChargeUsage
+from apportion.model.command import ChargeUsage, OpenPayer, TopUp
+from apportion.model.party import Payer
 from apportion.model.usage import PayerUse, Usage
-from tests.faces.api.nodes import catalog
+from tests.book import START
+from tests.faces.api.nodes import catalog, proven
+from tests.postgres.server import dsn_of
 
 
 def charges(name: str, count: int) -> list[object]:
-    from tests.book import START
-
     return [
         ChargeUsage(Usage("m", f"{name}-{i}", "ride", START, None, (PayerUse("eve"),), (), {"km": "1"}))
         for i in range(count)
@@ -31,6 +32,7 @@ class Desk:
     """A gatherer on a fresh store that remembers in which order jobs were done, and in which groups."""
 
     def __init__(self, path: Path, **more: Any) -> None:
+        self.path = path
         self.engine: Engine = apportion.open(str(path))
         self.engine.apply(catalog())
         self.done: list[Job] = []
@@ -119,6 +121,38 @@ def test_a_job_that_no_decision_can_be_made_of_fails_alone(desk: Made) -> None:
     one.engine.close()
 
 
+class Trap(str):
+    """A name that breaks whoever writes it down: its party and its currency are numbered by then."""
+
+    def encode(self, *_: Any) -> bytes:
+        raise ValueError("trap")
+
+
+def test_a_decision_that_breaks_half_way_fails_its_command_alone(desk: Made) -> None:
+    one = desk()
+    half = charges("half", 2)
+    traps = [OpenPayer(Payer(Trap(f"trap {n}"), "USD")) for n in range(4)]
+    jobs = [
+        Job("main", charges("a", 2)), Job("main", [traps[0]]), Job("main", charges("b", 100)),
+        Job("main", [traps[1], traps[2]]), Job("main", [half[0], traps[3], half[1]]), Job("main", charges("c", 2)),
+        Job("main", [OpenPayer(Payer("uma", "USD", opening="5"))]), Job("main", [TopUp("ada", "1", "EUR", "t")]),
+    ]  # fmt: skip
+    for job in jobs:
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert [str(job.error) if job.error else "" for job in jobs] == ["", "trap", "", "trap", "trap", "", "", ""]
+    assert not one.gatherer.failed and one.broken == 0 and len(one.done) == len(jobs)
+    posted = {view.owner: view.posted for view in one.engine.books.accounts() if view.role == "payer"}
+    assert posted == {
+        "ada": "101.000000000", "ben": "100.000000000", "eve": "-742.000000000", "uma": "5.000000000",
+    }  # fmt: skip
+    parties = sorted(account.party for _, account in one.engine.store.all_accounts(one.engine.tenant) if account.party)
+    assert parties == [1, 2, 3, 4]
+    one.engine.close()
+    proven(one.path).close()
+
+
 def test_a_store_that_breaks_answers_everybody_and_stops(desk: Made) -> None:
     one = desk()
 
@@ -136,3 +170,17 @@ def test_a_store_that_breaks_answers_everybody_and_stops(desk: Made) -> None:
     assert all(isinstance(job.error, StoreUnavailable) for job in jobs)
     with pytest.raises(StoreUnavailable, match="failed"):
         one.gatherer.submit(Job("main", charges("late", 1)))
+
+
+def test_the_same_where_others_write_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the key of a database lies where the writer runs
+    with apportion.open(dsn_of()) as engine:
+        engine.apply(catalog())
+        traps = [OpenPayer(Payer(Trap(f"trap {n}"), "USD")) for n in range(2)]
+        commands = [*charges("a", 2), traps[0], *charges("b", 3), traps[1], OpenPayer(Payer("uma", "USD", opening="5"))]
+        outcomes, broken = engine.writer.salvage(commands)
+        assert {place: str(error) for place, error in broken.items()} == {2: "trap", 6: "trap"}
+        assert len(outcomes) == len(commands) and not engine.writer.failed
+        posted = {view.owner: view.posted for view in engine.books.accounts() if view.role == "payer"}
+        assert (posted["eve"], posted["uma"]) == ("-35.000000000", "5.000000000")
+        assert not any("trap" in owner for owner in posted)

@@ -11,8 +11,8 @@ from apportion.model.catalog import Catalog
 
 #: Fields that hold a number as text; a file may write them as numbers too.
 NUMBER_FIELDS = frozenset(
-    "convert credit first fixed flat free free_total maximum minimum opening per period_maximum period_minimum"
-    " platform price rate share size step taxes up_to prices".split()
+    "cap convert credit first fixed flat free free_total maximum minimum minimum_score opening per period_maximum"
+    " period_minimum platform price rate share size starting step taxes up_to prices".split()
 )
 _NUMBER = {"type": ["string", "number"]}
 

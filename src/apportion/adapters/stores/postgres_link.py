@@ -1,7 +1,7 @@
-"""One connection to PostgreSQL: made, checked, bounded in time, lost, made again; and the streams that it may write.
+"""One connection to PostgreSQL: made, checked, bounded in time, lost, made again; and the turns that it takes.
 
-A writer's stream belongs to its connection: an advisory lock holds it for as long as the server keeps the session,
-so whoever was paused or cut off can not write any more once another has taken the stream over.
+A turn belongs to a transaction: an advisory lock holds it until that ends, and who waits for it comes in the order of
+asking. Whoever was paused or cut off loses its transaction, and can not write any more once another has had a turn.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import psycopg
 from psycopg import errors
 
 from apportion.adapters.stores.postgres_tables import MIGRATIONS, SCHEMA, SPACE
-from apportion.errors import StoreUnavailable
+from apportion.errors import StoreUnavailable, Unwritten
 
 OLDEST = 150000
 _SESSION = (
-    f"SET search_path = {SPACE}; SET default_transaction_isolation = 'read committed'; SET lock_timeout = '5s'; "
-    "SET statement_timeout = '25s'; SET idle_in_transaction_session_timeout = '30s'; SET client_encoding = 'UTF8'; "
+    f"SET search_path = {SPACE}; SET default_transaction_isolation = 'read committed';"
+    "SET statement_timeout = '25s'; SET idle_in_transaction_session_timeout = '10s'; SET client_encoding = 'UTF8'; "
     # every statement names its rows by key: a planner that knows nothing of a young table must not read all of it
     "SET enable_seqscan = off; SET enable_nestloop = off; SET plan_cache_mode = force_custom_plan"
 )
@@ -35,6 +35,7 @@ _CHECK = (
 _KEEP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 _WRITERS_LOCK = "hashtextextended('apportion writers', 0)"  # shared by every writer, exclusive to migrate
 _MIGRATE_LOCK = "hashtextextended('apportion migrate', 0)"
+_TURN_LOCK = 0x61707074  # the first half of every tenant's lock; the second is its number
 _RACES = (
     errors.UniqueViolation,
     errors.SerializationFailure,
@@ -44,10 +45,6 @@ _RACES = (
 )
 
 
-class Unwritten(StoreUnavailable):
-    """Nothing of the group is in the books: another node was faster, or the connection broke. Decide it again."""
-
-
 class Link:
     """The connection behind ``dsn``. ``patience``: seconds for one answer, and for a lost server to come back."""
 
@@ -55,9 +52,8 @@ class Link:
         self._dsn, self._writable, self._patience = dsn, writable, patience
         self.place = _place(dsn)
         self._session: tuple[int, str] = (0, "")
-        self._streams: set[tuple[int, int]] = set()
         self.open = False
-        self.epoch = ""
+        self.away = False
         self._since = 0.0
         self._ended = threading.Event()
         self.db: psycopg.Connection[tuple[Any, ...]]
@@ -107,6 +103,7 @@ class Link:
     def _prepare(self) -> None:
         """Settle the session and the schema."""
         self.db.execute(_SESSION)
+        self.db.execute(f"SET lock_timeout = {max(1, int(min(5.0, self._patience / 2) * 1000))}")
         schema = schema_of(self.db)
         if schema > SCHEMA:
             raise StoreUnavailable(f"{self.place} was written by a newer apportion (schema {schema}). Upgrade first.")
@@ -120,7 +117,7 @@ class Link:
             self.db.execute(f"SELECT pg_advisory_lock_shared({_WRITERS_LOCK})")
 
     def lost(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection is known to be gone."""
         return bool(self.db.closed or self.db.broken)
 
     def again(self) -> None:
@@ -129,7 +126,7 @@ class Link:
         Raises:
             StoreUnavailable: nobody answers, or the old session is still there, within the patience.
         """
-        self.open = False
+        self.open, self.away = False, True
         old, deadline, pause = self._session, time.monotonic() + self._patience, 0.05
         self.db.close()
         while True:
@@ -140,11 +137,9 @@ class Link:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(pause)
-            pause = min(1.0, pause * 2)
+            pause = min(0.5, pause * 2)
         self._bury(old, deadline)
-        streams, self._streams = self._streams, set()
-        for tenant, stream in sorted(streams):
-            self.lease(tenant, stream)
+        self.away = False
 
     def _bury(self, old: tuple[int, str], deadline: float) -> None:
         """End the session that was lost and wait until it is gone: only then is it known what it committed."""
@@ -168,7 +163,7 @@ class Link:
                     pass  # it has broken by itself meanwhile
 
     def close(self) -> None:
-        """End the session; its streams are free at once."""
+        """End the session; a turn that it has is free at once."""
         self._ended.set()
         self.db.close()
 
@@ -217,30 +212,40 @@ class Link:
             if not self.lost():
                 self.run("SET statement_timeout = '25s'")
 
-    def begin(self, tenant: int, stream: int | None = None) -> int:
-        """Open a transaction, on a new connection when the old one is lost; the stream that it may append to.
+    def turn(self, tenant: int) -> tuple[Any, ...]:
+        """Open a transaction and wait for the turn of a tenant: its row of ``turn``, once nobody else can write.
 
         Raises:
-            StoreUnavailable: another writer has the ``stream`` that was asked for.
+            Unwritten: the connection broke meanwhile.
+            StoreUnavailable: another writer has had the turn for as long as this one is patient.
         """
-        if self.lost():
-            self.again()
-        for attempt in (1, 2):
-            mine = self.stream(tenant) if stream is None else stream
-            if not self.lease(tenant, mine):
-                raise StoreUnavailable(
-                    f"{self.place} is being written by another process. Wait for it to end, or ask the node that "
-                    "holds it, over HTTP (apportion.Client)."
-                )
+        deadline = time.monotonic() + self._patience
+        while True:
+            if self.lost():
+                self.again()
             try:
-                self.run("BEGIN")
-                break
-            except Unwritten:
-                if attempt == 2:
+                return self._begin(tenant)
+            except Unwritten as error:
+                self.rollback()
+                if not isinstance(error.__cause__, errors.LockNotAvailable):
                     raise
-            self.again()
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(f"{self.place}: another node does not end its turn. Try again.") from error
+
+    def _begin(self, tenant: int) -> tuple[Any, ...]:
+        """One trip to the server: the row is read by a statement of its own, which sees all that was committed."""
+        found = f"SELECT n, hash, epoch, account, party, hold FROM turn WHERE tenant = {tenant:d}"
+        lock = f"SELECT pg_advisory_xact_lock({_TURN_LOCK}, {tenant:d})"
         self.open = True
-        return mine
+        with self.busy():
+            cursor = self.db.execute(f"BEGIN; {lock}; {found}")
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+        if row is None:
+            self.run("INSERT INTO turn VALUES (%s, 0, %s, 0, 1, 1, 1)", (tenant, bytes(32)))
+            row = (0, bytes(32), 0, 1, 1, 1)
+        return row
 
     def rollback(self) -> None:
         """Give up the open transaction, if there is one."""
@@ -251,36 +256,6 @@ class Link:
                     self.run("ROLLBACK")
                 except Unwritten:
                     pass  # the server does it for us
-
-    # streams
-
-    def stream(self, tenant: int) -> int:
-        """The stream of a tenant that this connection writes: the lowest one that was free."""
-        held = min((s for t, s in self._streams if t == tenant), default=None)
-        if held is not None:
-            return held
-        for stream in range(10_000):
-            if self.lease(tenant, stream):
-                return stream
-        raise StoreUnavailable(f"{self.place} has no free stream.")
-
-    def lease(self, tenant: int, stream: int) -> bool:
-        """Claim a stream until this connection ends; False when another writer has it.
-
-        The claim is committed: once that is durable (and replicated), so is everything written before it.
-        """
-        if (tenant, stream) in self._streams:
-            return True
-        sql = "SELECT pg_try_advisory_lock(hashtext(%s), %s)"
-        if not self.rows(sql, (f"apportion stream {tenant}", stream))[0][0]:
-            return False
-        self.run(
-            "INSERT INTO writer VALUES (%s, %s, 1) "
-            "ON CONFLICT (tenant, stream) DO UPDATE SET claims = writer.claims + 1",
-            (tenant, stream),
-        )
-        self._streams.add((tenant, stream))
-        return True
 
 
 def schema_of(db: psycopg.Connection[tuple[Any, ...]]) -> int:

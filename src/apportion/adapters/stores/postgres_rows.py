@@ -1,16 +1,16 @@
 """Rows of PostgreSQL as records, and one group's rows on their way in: set-based statements, always in one order.
 
-New rows go in by COPY, rows that may be there by ``UPDATE … FROM unnest`` first; a row that another node put in
-meanwhile ends the transaction by its key, and the group is decided again.
+New rows go in by COPY, rows that may be there by ``UPDATE … FROM unnest`` first. The turn keeps other writers out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from apportion.adapters.stores import postgres_tables as tables
-from apportion.adapters.stores.postgres_link import Link, Unwritten
+from apportion.adapters.stores.postgres_link import Link
 from apportion.adapters.stores.postgres_tables import Table
 from apportion.model.account import Account, Role
 from apportion.model.hold import Hold, HoldState
@@ -18,44 +18,36 @@ from apportion.model.ids import number_id
 from apportion.ports import Key, Writes
 
 Row = tuple[Any, ...]
-EPOCH = "epoch"
 _ROLES = {role.value: role for role in Role}
-Looked = dict[Key, tuple[int, int] | None]  # stream and row, None for a key that nobody knew
 _FEW = 4  # rows that go in faster one by one than by COPY
-
-
-class Streamed(Account):
-    """An account without a bound; ``read`` is the balance it was read with, so that only the difference is written."""
-
-    read: int = 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Account) and all(
-            getattr(self, name) == getattr(other, name) for name in Account.__struct_fields__
-        )
+_PASS_ON = (
+    "UPDATE turn SET n = coalesce(%s, n), hash = coalesce(%s, hash), epoch = epoch + %s, "
+    "account = greatest(account, %s), party = greatest(party, %s), hold = greatest(hold, %s) WHERE tenant = %s"
+)
 
 
 class GroupWriter:
     """Puts one group into the open transaction of ``link``.
 
-    ``looked``: by table, the keys that were looked up in this transaction, with the row that each stood in.
+    ``absent``: by table, the keys that were looked up in this turn and that nobody knew.
     """
 
-    def __init__(self, link: Link, writes: Writes, looked: Mapping[str, Looked]) -> None:
-        self._link, self._writes, self._looked = link, writes, looked
-        self._tenant, self._stream = writes.tenant, writes.stream
+    def __init__(self, link: Link, writes: Writes, absent: Mapping[str, AbstractSet[Key]]) -> None:
+        self._link, self._writes, self._absent = link, writes, absent
+        self._tenant = writes.tenant
 
     def put(self) -> None:
         """Write everything."""
-        writes, s = self._writes, self._stream
+        writes, s = self._writes, self._writes.stream
+        self._pass_on()
         self._open_accounts()
         self._add(tables.JOURNAL, [(s, n, body, head) for n, body, head in writes.journal])
-        self._once(tables.SEEN, [(key, state, digest, s, n) for key, state, digest, n in writes.seen])
-        self._once(tables.ANSWERED, [(a.key, a.fingerprint, a.state, a.id, s, a.n) for a in writes.answered])
-        self._balances()
-        self._upsert(tables.RESIDUE, [(account, s, value) for account, value in writes.residues])
+        self._keyed(tables.SEEN, writes.seen)
+        self._keyed(tables.ANSWERED, [(a.key, a.fingerprint, a.state, a.id, a.n) for a in writes.answered])
+        self._stand()
+        self._upsert(tables.RESIDUE, writes.residues)
         self._upsert(tables.RUNNING, [(a, key, str(num), str(den)) for a, key, num, den in writes.totals])
-        self._upsert(tables.PERSONAL, [(p.party, p.field, p.record, *_bytes(p.value)) for p in writes.people])
+        self._people()
         self._upsert(
             tables.HOLD,
             [
@@ -65,9 +57,18 @@ class GroupWriter:
         )
         self._upsert(tables.COURSE, [(c.id, c.due, c.line) for c in writes.courses])
         self._pending()
-        self._add(tables.CLOSED, [(period, account, s, n) for period, account, n in writes.closed])
+        self._add(tables.CLOSED, writes.closed)
         self._upsert(tables.DOCUMENT, writes.documents)
-        self._facts()
+        self._upsert(tables.FACT, writes.facts)
+
+    def _pass_on(self) -> None:
+        """Where the next writer, whichever node it is, begins."""
+        writes = self._writes
+        n, _, head = writes.journal[-1] if writes.journal else (None, b"", None)
+        account = max((opened.account.id for opened in writes.opened), default=0) + 1
+        party = max((opened.account.party for opened in writes.opened), default=0) + 1
+        hold = max((hold.id for hold in writes.holds), default=0) + 1
+        self._link.run(_PASS_ON, (n, head, int(writes.epochal), account, party, hold, self._tenant))
 
     def _add(self, table: Table, rows: Sequence[Row]) -> None:
         """New rows; one that is there already ends the transaction."""
@@ -83,17 +84,24 @@ class GroupWriter:
                 for row in rows:
                     copy.write_row((self._tenant, *row))
 
-    def _update(self, table: Table, rows: Sequence[Row], *, add: bool = False, was: tuple[str, ...] = ()) -> set[Row]:
+    def _update(self, table: Table, rows: Sequence[Row]) -> set[Row]:
         """Change rows that are there; the keys of those that were."""
         columns = [list(column) for column in zip(*rows, strict=True)]
-        return set(self._link.rows(table.update(add=add, was=was), (*columns, self._tenant, columns[0])))
+        return set(self._link.rows(table.update(), (*columns, self._tenant, columns[0])))
 
-    def _upsert(self, table: Table, rows: Iterable[Row], *, add: bool = False) -> None:
+    def _upsert(self, table: Table, rows: Iterable[Row]) -> None:
         """Change rows that are there and add the others; of several with one key the last one counts."""
         last = {row[: table.keys]: row for row in rows}
         if last:
-            there = self._update(table, [last[key] for key in sorted(last)], add=add)
+            there = self._update(table, [last[key] for key in sorted(last)])
             self._add(table, [last[key] for key in sorted(last.keys() - there)])
+
+    def _keyed(self, table: Table, rows: Sequence[Row]) -> None:
+        """Keys that were looked up, and that nobody knew, need no second look."""
+        absent = self._absent.get(table.name, frozenset())
+        last = {row[0]: row for row in rows}
+        self._add(table, [last[key] for key in sorted(last) if key in absent])
+        self._upsert(table, [row for key, row in last.items() if key not in absent])
 
     def _open_accounts(self) -> None:
         rows = [
@@ -103,37 +111,19 @@ class GroupWriter:
         ]
         self._add(tables.ACCOUNT, rows)
 
-    def _once(self, table: Table, rows: Sequence[Row]) -> None:
-        """Keys that nobody knew must be new, those that somebody did must stand where they stood."""
-        looked = self._looked.get(table.name, {})
-        last = {row[0]: row for row in rows}
-        new = [last[key] for key in sorted(last) if key in looked and looked[key] is None]
-        again = [(*last[key], *was) for key in sorted(last) if (was := looked.get(key)) is not None]
-        self._add(table, new)
-        if again and len(self._update(table, again, was=("stream", "n"))) < len(again):
-            raise Unwritten(f"{self._link.place}: another node has charged the same record. Try again.")
-        self._upsert(table, [row for key, row in last.items() if key not in looked])
+    def _people(self) -> None:
+        """Whoever is new is not looked for."""
+        rows = [(p.party, p.field, p.record, *_bytes(p.value)) for p in self._writes.people]
+        new = {party for party, field, *_ in rows if field == "salt"}
+        fresh = {row[:3]: row for row in rows if row[0] in new and row[1] in ("handle", "salt")}
+        self._add(tables.PERSONAL, list(fresh.values()))
+        self._upsert(tables.PERSONAL, [row for row in rows if row[:3] not in fresh])
 
-    def _balances(self) -> None:
-        """Payers' rows as they are now, which are locked; of all others what this stream moved."""
-        accounts, opened = self._writes.accounts, {o.account.id for o in self._writes.opened}
-        payers = [(a.id, a.posted, a.held, a.credit) for a in accounts if a.role is Role.PAYER]
-        if payers:
-            self._update(tables.PAYER, payers)
-        moved = []
-        for account in accounts:
-            if account.role is not Role.PAYER:
-                moved.append((account.id, self._stream, account.posted - self._read(account, opened)))
-        self._upsert(tables.BALANCE, moved, add=True)
-
-    def _read(self, account: Account, opened: set[int]) -> int:
-        """The balance that an unbounded account was read with."""
-        if isinstance(account, Streamed):
-            return account.read
-        if account.id in opened:
-            return 0
-        sql = "SELECT coalesce(sum(posted), 0)::bigint FROM balance WHERE tenant = %s AND account = %s"
-        return int(self._link.rows(sql, (self._tenant, account.id))[0][0])
+    def _stand(self) -> None:
+        """Accounts as the group leaves them."""
+        rows = [(a.id, a.posted, a.held, a.credit) for a in self._writes.accounts]
+        if rows:
+            self._update(tables.STANDING, rows)
 
     def _pending(self) -> None:
         last = {key: (key, party, payload) for key, party, payload in self._writes.pending}
@@ -142,40 +132,15 @@ class GroupWriter:
             self._link.run("DELETE FROM pending WHERE tenant = %s AND key = ANY(%s::bytea[])", (self._tenant, gone))
         self._upsert(tables.PENDING, [row for row in last.values() if row[2] is not None])
 
-    def _facts(self) -> None:
-        """Facts last, as they are the rows that nodes share; the epoch only moves on from the one that was read."""
-        facts = dict(self._writes.facts)
-        epoch = facts.pop(EPOCH, None)
-        if epoch is not None:
-            self._move_epoch(epoch)
-        self._upsert(tables.FACT, list(facts.items()))
-
-    def _move_epoch(self, epoch: str) -> None:
-        sql = "UPDATE fact SET value = %s WHERE tenant = %s AND name = %s AND value = %s"
-        was = self._link.epoch
-        if not was:
-            self._add(tables.FACT, [(EPOCH, epoch)])
-        elif self._link.run(sql, (epoch, self._tenant, EPOCH, was)) != "UPDATE 1":
-            raise Unwritten(f"{self._link.place}: another node changed what is in force. Try again.")
-
 
 def _bytes(value: str | bytes) -> tuple[bytes, bool]:
     """A personal value and whether it is text."""
     return (value.encode(), True) if isinstance(value, str) else (value, False)
 
 
-def plain_account(
-    number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int
-) -> Account:
+def account_of(number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int) -> Account:
     """An account as a row of it says."""
     return Account(number, number_id("acct", number), _ROLES[role], asset, posted, held, credit, party)
-
-
-def account_of(number: int, role: str, asset: int, posted: int, held: int, credit: int | None, party: int) -> Account:
-    """The same for one that may be changed: an unbounded account remembers its balance."""
-    if role == Role.PAYER.value:
-        return plain_account(number, role, asset, posted, held, credit, party)
-    return Streamed(number, number_id("acct", number), _ROLES[role], asset, posted, held, credit, party, posted)
 
 
 def hold_of(row: Row) -> Hold:

@@ -1,8 +1,8 @@
 """The tables on PostgreSQL, as the migrations that make them; tenant comes first in every key.
 
-The journal is the truth, as in ``tables.py``. What differs is made for several writers: each appends to a stream of
-its own, balances of accounts without a bound and residues are kept per stream, so that no provider is a hot row.
-Free text that people send is kept as bytes: PostgreSQL's text can not hold every character.
+The journal is the truth, as in ``tables.py``. ``turn`` is what writers pass on to one another: where the chain ends,
+the epoch of what they remember, and the next free numbers. Free text that people send is kept as bytes: PostgreSQL's
+text can not hold every character.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ SPACE = "apportion_books"  # the PostgreSQL schema that holds the tables
 
 _FIRST = """
 CREATE TABLE tenant (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
-CREATE TABLE writer (tenant integer, stream integer, claims bigint NOT NULL, PRIMARY KEY (tenant, stream));
-CREATE TABLE counter (tenant integer, name text, next bigint NOT NULL, PRIMARY KEY (tenant, name));
-CREATE TABLE fact (tenant integer, name text COLLATE "C", value text NOT NULL, PRIMARY KEY (tenant, name));
+CREATE TABLE turn (tenant integer PRIMARY KEY, n bigint NOT NULL, hash bytea NOT NULL, epoch bigint NOT NULL,
+  account bigint NOT NULL, party bigint NOT NULL, hold bigint NOT NULL) WITH (fillfactor = 10);
+CREATE TABLE fact (tenant integer, name text COLLATE "C", value text NOT NULL, PRIMARY KEY (tenant, name))
+  WITH (fillfactor = 50);
 CREATE TABLE journal (tenant integer, stream integer, n bigint, body bytea NOT NULL, hash bytea NOT NULL,
   PRIMARY KEY (tenant, stream, n));
-CREATE TABLE seen (tenant integer, key bytea, state text NOT NULL, digest bytea NOT NULL, stream integer NOT NULL,
-  n bigint NOT NULL, PRIMARY KEY (tenant, key));
+CREATE TABLE seen (tenant integer, key bytea, state text NOT NULL, digest bytea NOT NULL, n bigint NOT NULL,
+  PRIMARY KEY (tenant, key));
 CREATE TABLE account (tenant integer, id bigint, role text NOT NULL, asset integer NOT NULL, party bigint NOT NULL,
   key text COLLATE "C" NOT NULL, credit bigint, posted bigint NOT NULL, held bigint NOT NULL CHECK (held >= 0),
-  PRIMARY KEY (tenant, id)) WITH (fillfactor = 80);
+  PRIMARY KEY (tenant, id)) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX account_key ON account (tenant, key);
-CREATE TABLE balance (tenant integer, account bigint, stream integer, posted bigint NOT NULL,
-  PRIMARY KEY (tenant, account, stream)) WITH (fillfactor = 50);
-CREATE TABLE residue (tenant integer, account bigint, stream integer, value bigint NOT NULL,
-  PRIMARY KEY (tenant, account, stream)) WITH (fillfactor = 50);
+CREATE TABLE residue (tenant integer, account bigint, value bigint NOT NULL, PRIMARY KEY (tenant, account))
+  WITH (fillfactor = 50);
 CREATE TABLE personal (tenant integer, party bigint, field text COLLATE "C", record bytea, value bytea NOT NULL,
   written boolean NOT NULL, PRIMARY KEY (tenant, party, field, record));
 CREATE UNIQUE INDEX personal_handle ON personal (tenant, value) WHERE field = 'handle';
@@ -39,23 +38,19 @@ CREATE TABLE hold (tenant integer, id bigint, account bigint NOT NULL, owner byt
 CREATE INDEX hold_expiry ON hold (tenant, expires) WHERE state = 'open';
 CREATE TABLE pending (tenant integer, key bytea, party bigint NOT NULL, payload bytea NOT NULL,
   PRIMARY KEY (tenant, key));
-CREATE TABLE closed (tenant integer, period text COLLATE "C", account bigint, stream integer NOT NULL,
-  n bigint NOT NULL, PRIMARY KEY (tenant, period, account));
+CREATE TABLE closed (tenant integer, period text COLLATE "C", account bigint, n bigint NOT NULL,
+  PRIMARY KEY (tenant, period, account));
 CREATE TABLE idempotency (tenant integer, key bytea, fingerprint bytea NOT NULL, state text NOT NULL,
-  id text NOT NULL, stream integer NOT NULL, n bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (tenant, key));
+  id text NOT NULL, n bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (tenant, key));
 CREATE TABLE document (tenant integer, name text COLLATE "C", party bigint NOT NULL, body bytea NOT NULL,
   PRIMARY KEY (tenant, name));
-"""
-
-_SECOND = """
 CREATE TABLE course (tenant integer, id text COLLATE "C", due text COLLATE "C" NOT NULL, line bytea NOT NULL,
   PRIMARY KEY (tenant, id)) WITH (fillfactor = 80);
 CREATE INDEX course_due ON course (tenant, due) WHERE due <> '';
 """
 
 #: Each brings the store one schema further; never change one that was released, add another.
-MIGRATIONS = (_FIRST, _SECOND)
+MIGRATIONS = (_FIRST,)
 SCHEMA = len(MIGRATIONS)
 
 
@@ -81,36 +76,27 @@ class Table(NamedTuple):
         names = ", ".join(name for name, _ in self.columns)
         return f"INSERT INTO {self.name} (tenant, {names}) VALUES (%s{', %s' * len(self.columns)})"
 
-    def update(self, *, add: bool = False, was: tuple[str, ...] = ()) -> str:
-        """Existing rows out of one array a column, answering the keys of those that were there.
-
-        ``add`` adds to the values instead of replacing them; ``was`` names columns that must still be as given.
-        """
+    def update(self) -> str:
+        """Existing rows out of one array a column, answering the keys of those that were there."""
         keys = [name for name, _ in self.columns[: self.keys]]
         values = [name for name, _ in self.columns[self.keys :]]
         types = dict(self.columns)
-        given = [*self.columns, *[(f"was_{name}", types[name]) for name in was]]
-        old = f"{self.name}." if add else ""
-        sets = ", ".join(f"{name} = {old}{name} + new.{name}" if add else f"{name} = new.{name}" for name in values)
         match = [f"{self.name}.{keys[0]} = ANY(%s::{types[keys[0]]}[])"]  # found by key first, then matched by hash
         match += [f"{self.name}.{name} = new.{name}" for name in keys]
-        match += [f"{self.name}.{name} = new.was_{name}" for name in was]
         return (
-            f"UPDATE {self.name} SET {sets} FROM unnest({', '.join(f'%s::{type}[]' for _, type in given)}) "
-            f"AS new({', '.join(name for name, _ in given)}) WHERE {self.name}.tenant = %s AND {' AND '.join(match)} "
+            f"UPDATE {self.name} SET {', '.join(f'{name} = new.{name}' for name in values)} "
+            f"FROM unnest({', '.join(f'%s::{type}[]' for _, type in self.columns)}) "
+            f"AS new({', '.join(name for name, _ in self.columns)}) "
+            f"WHERE {self.name}.tenant = %s AND {' AND '.join(match)} "
             f"RETURNING {', '.join(f'{self.name}.{name}' for name in keys)}"
         )
 
 
 JOURNAL = Table("journal", (("stream", "int4"), ("n", "int8"), ("body", "bytea"), ("hash", "bytea")), 2)
-SEEN = Table("seen", (("key", "bytea"), ("state", "text"), ("digest", "bytea"), ("stream", "int4"), ("n", "int8")))
+SEEN = Table("seen", (("key", "bytea"), ("state", "text"), ("digest", "bytea"), ("n", "int8")))
 ANSWERED = Table(
-    "idempotency",
-    (
-        ("key", "bytea"), ("fingerprint", "bytea"), ("state", "text"), ("id", "text"), ("stream", "int4"),
-        ("n", "int8"),
-    ),
-)  # fmt: skip
+    "idempotency", (("key", "bytea"), ("fingerprint", "bytea"), ("state", "text"), ("id", "text"), ("n", "int8"))
+)
 ACCOUNT = Table(
     "account",
     (
@@ -118,9 +104,8 @@ ACCOUNT = Table(
         ("posted", "int8"), ("held", "int8"),
     ),
 )  # fmt: skip
-PAYER = Table("account", (("id", "int8"), ("posted", "int8"), ("held", "int8"), ("credit", "int8")))
-BALANCE = Table("balance", (("account", "int8"), ("stream", "int4"), ("posted", "int8")), 2)
-RESIDUE = Table("residue", (("account", "int8"), ("stream", "int4"), ("value", "int8")), 2)
+STANDING = Table("account", (("id", "int8"), ("posted", "int8"), ("held", "int8"), ("credit", "int8")))
+RESIDUE = Table("residue", (("account", "int8"), ("value", "int8")))
 RUNNING = Table("running", (("account", "int8"), ("key", "text"), ("num", "text"), ("den", "text")), 2)
 PERSONAL = Table(
     "personal", (("party", "int8"), ("field", "text"), ("record", "bytea"), ("value", "bytea"), ("written", "bool")), 3
@@ -133,7 +118,7 @@ HOLD = Table(
     ),
 )  # fmt: skip
 PENDING = Table("pending", (("key", "bytea"), ("party", "int8"), ("payload", "bytea")))
-CLOSED = Table("closed", (("period", "text"), ("account", "int8"), ("stream", "int4"), ("n", "int8")), 2)
+CLOSED = Table("closed", (("period", "text"), ("account", "int8"), ("n", "int8")), 2)
 DOCUMENT = Table("document", (("name", "text"), ("party", "int8"), ("body", "bytea")))
 FACT = Table("fact", (("name", "text"), ("value", "text")))
 COURSE = Table("course", (("id", "text"), ("due", "text"), ("line", "bytea")))

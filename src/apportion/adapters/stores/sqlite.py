@@ -14,31 +14,39 @@ from typing import Any
 import apsw
 
 from apportion.adapters.stores.lock import FileLock
+from apportion.adapters.stores.remembered import Remembered
 from apportion.adapters.stores.sqlite_rows import account_of, hold_of, write_rows
 from apportion.adapters.stores.tables import ADDED, SCHEMA, TABLES
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.model.account import Account
 from apportion.model.hold import Hold
-from apportion.ports import Answered, Course, Key, Person, Seen, Writes
+from apportion.ports import Answered, Course, Key, Person, Seen, Turn, Writes
 
-_CHECKPOINT_PAGES = 4000
+PRAGMAS = (
+    "journal_mode=WAL", "synchronous=FULL", "journal_size_limit=67108864", "secure_delete=ON", "cache_size=-65536",
+)  # fmt: skip
+CHECKPOINT_PAGES = 4000
 _WIDTHS = (1, 8, 16, 32, 64, 128, 256, 1024)
 
 
 class SqliteStore:
     """A Store in the file at ``path``; ``writable`` takes the file's lock until ``close``.
 
-    ``vfs`` names another way to the disk (a test's, that cuts the power); it then has the file to itself.
+    ``address`` is where others can ask the writer over HTTP. ``vfs`` names another way to the disk (a test's, that cuts
+    the power); it then has the file to itself.
 
     Raises:
         StoreUnavailable: another process writes, the file is no store, or it is newer than this program.
     """
 
     alone = True
+    patience = 0.0
+    away = False
 
-    def __init__(self, path: str | Path, *, writable: bool = True, vfs: str | None = None) -> None:
+    def __init__(self, path: str | Path, *, writable: bool = True, vfs: str | None = None, address: str = "") -> None:
         self.path = str(path)
-        self._lock = FileLock(self.path) if writable and self.path != ":memory:" else None
+        self._lock = FileLock(self.path, address) if writable and self.path != ":memory:" else None
+        self._remembered = Remembered() if writable else None
         self._turn = threading.Lock()  # between the thread that commits and the one that decides
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writable else apsw.SQLITE_OPEN_READONLY
@@ -69,14 +77,7 @@ class SqliteStore:
 
     def _prepare(self, writable: bool) -> None:
         if writable:
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
-                "journal_size_limit=67108864",
-                "secure_delete=ON",
-                "cache_size=-65536",
-            ):
+            for pragma in (*PRAGMAS, f"wal_autocheckpoint={CHECKPOINT_PAGES}"):
                 list(self._db.execute(f"PRAGMA {pragma}"))
         found = list(self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'"))[0][0]
         if not found:
@@ -137,11 +138,11 @@ class SqliteStore:
         return dict(self._db.execute("SELECT name, id FROM tenant ORDER BY id"))
 
     def head(self, tenant: int, stream: int) -> tuple[int, bytes]:
-        rows = list(
-            self._db.execute(
-                "SELECT n, hash FROM journal WHERE tenant = ? AND stream = ? ORDER BY n DESC LIMIT 1", (tenant, stream)
-            )
-        )
+        known = self._remembered.heads.get((tenant, stream)) if self._remembered is not None else None
+        if known is not None:
+            return known
+        sql = "SELECT n, hash FROM journal WHERE tenant = ? AND stream = ? ORDER BY n DESC LIMIT 1"
+        rows = list(self._db.execute(sql, (tenant, stream)))
         return (rows[0][0], rows[0][1]) if rows else (0, bytes(32))
 
     def fact(self, tenant: int, name: str) -> str:
@@ -165,8 +166,11 @@ class SqliteStore:
             yield key, Seen(*row)
 
     def accounts(self, tenant: int, ids: Sequence[int]) -> dict[int, Account]:
-        sql = "SELECT id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? AND id IN ({})"
-        return {row[0]: account_of(*row) for row in self._select(sql, tenant, ids)}
+        def read(missing: Sequence[int]) -> dict[int, Account]:
+            sql = "SELECT id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? AND id IN ({})"
+            return {row[0]: account_of(*row) for row in self._select(sql, tenant, missing)}
+
+        return self._remembered.accounts(tenant, ids, read) if self._remembered is not None else read(ids)
 
     def account_keys(self, tenant: int, keys: Sequence[str]) -> dict[str, int]:
         return dict(self._select("SELECT key, id FROM account WHERE tenant = ? AND key IN ({})", tenant, keys))
@@ -175,6 +179,17 @@ class SqliteStore:
         sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? ORDER BY id"
         for key, *row in self._db.execute(sql, (tenant,)):
             yield key, account_of(*row)
+
+    def some_accounts(self, tenant: int, after: int, limit: int) -> list[tuple[str, Account]]:
+        sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ? AND id > ?"
+        rows = self._db.execute(sql + " ORDER BY id LIMIT ?", (tenant, after, limit))
+        return [(key, account_of(*row)) for key, *row in rows]
+
+    def accounts_under(self, tenant: int, prefix: str) -> list[tuple[str, Account]]:
+        sql = "SELECT key, id, role, asset, posted, held, credit, party FROM account WHERE tenant = ?"
+        span = prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        rows = self._db.execute(sql + " AND key >= ? AND key < ? ORDER BY id", (tenant, *span))
+        return [(key, account_of(*row)) for key, *row in rows]
 
     def handles(self, tenant: int, names: Sequence[str]) -> dict[str, int]:
         sql = "SELECT value, party FROM personal WHERE tenant = ? AND field = 'handle' AND value IN ({})"
@@ -195,6 +210,10 @@ class SqliteStore:
             self._db.execute("SELECT party, value FROM personal WHERE tenant = ? AND field = 'handle'", (tenant,))
         )
 
+    def handles_of(self, tenant: int, parties: Sequence[int]) -> dict[int, str]:
+        sql = "SELECT party, value FROM personal WHERE tenant = ? AND field = 'handle' AND party IN ({})"
+        return dict(self._select(sql, tenant, parties))
+
     def next_numbers(self, tenant: int) -> tuple[int, int, int]:
         sql = "SELECT coalesce(max({}), 0) + 1 FROM {} WHERE tenant = ?"
         columns = (("id", "account"), ("party", "account"), ("id", "hold"))
@@ -214,8 +233,11 @@ class SqliteStore:
             yield account, key, int(num), int(den)
 
     def residues(self, tenant: int, ids: Sequence[int]) -> dict[int, int]:
-        sql = "SELECT account, value FROM residue WHERE tenant = ? AND account IN ({})"
-        return dict(self._select(sql, tenant, ids))
+        def read(missing: Sequence[int]) -> dict[int, int]:
+            sql = "SELECT account, value FROM residue WHERE tenant = ? AND account IN ({})"
+            return dict(self._select(sql, tenant, missing))
+
+        return self._remembered.residues(tenant, ids, read) if self._remembered is not None else read(ids)
 
     def all_residues(self, tenant: int) -> dict[int, int]:
         return dict(self._db.execute("SELECT account, value FROM residue WHERE tenant = ?", (tenant,)))
@@ -233,6 +255,13 @@ class SqliteStore:
         for row in self._db.execute(sql, (tenant,)):
             yield hold_of(*row)
 
+    def some_holds(self, tenant: int, account: int, after: int, upto: int, limit: int) -> list[Hold]:
+        sql = (
+            "SELECT id, account, owner, amount, expires, captured, released, state FROM hold "
+            "WHERE tenant = ? AND id > ? AND id <= ? AND (? = 0 OR account = ?) ORDER BY id LIMIT ?"
+        )
+        return [hold_of(*row) for row in self._db.execute(sql, (tenant, after, upto, account, account, limit))]
+
     def expired_holds(self, tenant: int, at: str, limit: int) -> list[int]:
         sql = "SELECT id FROM hold WHERE tenant = ? AND state = 'open' AND expires <= ? ORDER BY expires LIMIT ?"
         return [row[0] for row in self._db.execute(sql, (tenant, at, limit))]
@@ -241,9 +270,10 @@ class SqliteStore:
         rows = self._select("SELECT id, due, line FROM course WHERE tenant = ? AND id IN ({})", tenant, ids)
         return {row[0]: Course(*row) for row in rows}
 
-    def due_courses(self, tenant: int, at: str, limit: int) -> list[str]:
-        sql = "SELECT id FROM course WHERE tenant = ? AND due <> '' AND due <= ? ORDER BY due LIMIT ?"
-        return [row[0] for row in self._db.execute(sql, (tenant, at, limit))]
+    def due_courses(self, tenant: int, at: str, limit: int, kind: str = "") -> list[str]:
+        where = "tenant = ? AND due <> '' AND due <= ? AND substr(id, 1, ?) = ?"
+        sql = f"SELECT id FROM course WHERE {where} ORDER BY due LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (tenant, at, len(kind), kind, limit))]
 
     def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
         sql = "SELECT id, due, line FROM course WHERE tenant = ? AND id > ? ORDER BY id LIMIT 500"
@@ -288,17 +318,36 @@ class SqliteStore:
 
     # writes
 
+    def turn(self, tenant: int) -> Turn:
+        return Turn(*self.head(tenant, 0))
+
+    peek = turn
+
+    def drop(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+            if self._remembered is not None:
+                self._remembered.forget()
+
     def stage(self, writes: Writes) -> None:
+        assert self._remembered is not None, "the file was opened for reading"
         self._db.execute("BEGIN IMMEDIATE")
         try:
             write_rows(self._db, writes)
+            self._remembered.note(writes)
         except BaseException:
+            self._remembered.forget()
             self._db.execute("ROLLBACK")
             raise
 
     def commit(self) -> None:
-        with self._turn:
-            self._db.execute("COMMIT")
+        assert self._remembered is not None, "the file was opened for reading"
+        try:
+            with self._turn:
+                self._db.execute("COMMIT")
+        except BaseException:
+            self._remembered.forget()
+            raise
 
     def write(self, writes: Writes) -> None:
         self.stage(writes)
@@ -322,6 +371,8 @@ class SqliteStore:
     def close(self) -> None:
         if not self._db.getautocommit():  # staged, and something broke before it was committed
             self._db.execute("ROLLBACK")
+            assert self._remembered is not None
+            self._remembered.forget()
         if self._lock is not None:
             self.compact()
         self._db.close()

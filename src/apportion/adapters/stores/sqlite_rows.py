@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from itertools import chain
+
 import apsw
 
 from apportion.model.account import Account, Role
@@ -9,40 +13,66 @@ from apportion.model.hold import Hold, HoldState
 from apportion.model.ids import number_id
 from apportion.ports import Writes
 
+_WIDTHS = (256, 64, 16, 4, 1)
 _ROLES = {role.value: role for role in Role}
 
 
 def write_rows(db: apsw.Connection, writes: Writes) -> None:
-    """Put everything that a group changes into the open transaction."""
-    t = writes.tenant
-    many = db.executemany
-    s = writes.stream
+    """Put everything that a group changes into the open transaction.
+
+    Rows go in by the hundred: each execution gives the interpreter lock up, and a thread that decodes requests
+    meanwhile is slow to give it back.
+    """
+    t, s = writes.tenant, writes.stream
     if writes.opened:
-        many(
-            "INSERT INTO account (tenant, id, role, asset, party, key, credit, posted, held) "
-            "VALUES (?,?,?,?,?,?,?,0,0)",
-            [(t, a.id, a.role.value, a.asset, a.party, o.key, a.credit) for o in writes.opened for a in (o.account,)],
-        )
-    many("INSERT INTO journal VALUES (?,?,?,?,?)", [(t, s, n, body, head) for n, body, head in writes.journal])
-    many(
-        "INSERT INTO seen VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET state = excluded.state, "
-        "digest = excluded.digest, n = excluded.n",
-        [(t, key, state, digest, n) for key, state, digest, n in writes.seen],
-    )
-    many(
-        "UPDATE account SET posted = ?, held = ?, credit = ? WHERE tenant = ? AND id = ?",
-        [(a.posted, a.held, a.credit, t, a.id) for a in writes.accounts],
-    )
-    many(
-        "INSERT INTO residue VALUES (?,?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
-        [(t, account, value) for account, value in writes.residues],
-    )
+        _many(
+            db, "INSERT INTO account (tenant, id, role, asset, party, key, credit, posted, held) VALUES {}",
+            "(?1,?,?,?,?,?,?,0,0)", (t,),
+            [(a.id, a.role.value, a.asset, a.party, o.key, a.credit) for o in writes.opened for a in (o.account,)],
+        )  # fmt: skip
+    _many(db, "INSERT INTO journal VALUES {}", "(?1,?2,?,?,?)", (t, s), writes.journal)
+    _many(
+        db, "INSERT INTO seen VALUES {} ON CONFLICT DO UPDATE SET state = excluded.state, digest = excluded.digest, "
+        "n = excluded.n", "(?1,?,?,?,?)", (t,), writes.seen,
+    )  # fmt: skip
+    _many(
+        db, "WITH v (tenant, id, posted, held, credit) AS (VALUES {}) UPDATE account SET posted = v.posted, "
+        "held = v.held, credit = v.credit FROM v WHERE account.tenant = v.tenant AND account.id = v.id",
+        "(?1,?,?,?,?)", (t,), [(a.id, a.posted, a.held, a.credit) for a in writes.accounts],
+    )  # fmt: skip
+    _many(
+        db, "INSERT INTO residue VALUES {} ON CONFLICT DO UPDATE SET value = excluded.value", "(?1,?,?)", (t,),
+        writes.residues,
+    )  # fmt: skip
     if writes.totals:
-        many(
-            "INSERT INTO running VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
-            [(t, account, key, str(num), str(den)) for account, key, num, den in writes.totals],
-        )
+        _many(
+            db, "INSERT INTO running VALUES {} ON CONFLICT DO UPDATE SET num = excluded.num, den = excluded.den",
+            "(?1,?,?,?,?)", (t,), [(account, key, str(num), str(den)) for account, key, num, den in writes.totals],
+        )  # fmt: skip
+    if writes.answered:
+        _many(
+            db, "INSERT INTO idempotency (tenant, key, fingerprint, state, id, n) VALUES {} "
+            "ON CONFLICT DO UPDATE SET state = excluded.state, id = excluded.id, n = excluded.n", "(?1,?,?,?,?,?)",
+            (t,), [(a.key, a.fingerprint, a.state, a.id, a.n) for a in writes.answered],
+        )  # fmt: skip
     _write_rare_rows(db, writes, t)
+
+
+def _many(
+    db: apsw.Connection, sql: str, row: str, common: tuple[object, ...], rows: Sequence[Sequence[object]]
+) -> None:
+    """Run ``sql`` with ``{}`` standing for rows of the shape ``row``, in a few fixed widths that stay prepared."""
+    at, left = 0, len(rows)
+    for width in _WIDTHS:
+        while left >= width:
+            values = chain(common, chain.from_iterable(rows[at : at + width]))
+            db.execute(_wide(sql, row, width), tuple(values))
+            at, left = at + width, left - width
+
+
+@functools.cache
+def _wide(sql: str, row: str, width: int) -> str:
+    return sql.format(",".join([row] * width))
 
 
 def _write_rare_rows(db: apsw.Connection, writes: Writes, t: int) -> None:
@@ -78,12 +108,6 @@ def _write_rare_rows(db: apsw.Connection, writes: Writes, t: int) -> None:
         many(
             "INSERT OR REPLACE INTO document VALUES (?,?,?,?)",
             [(t, name, party, body) for name, party, body in writes.documents],
-        )
-    if writes.answered:
-        many(
-            "INSERT INTO idempotency (tenant, key, fingerprint, state, id, n) VALUES (?,?,?,?,?,?) "
-            "ON CONFLICT DO UPDATE SET state = excluded.state, id = excluded.id, n = excluded.n",
-            [(t, a.key, a.fingerprint, a.state, a.id, a.n) for a in writes.answered],
         )
     if writes.facts:
         many(

@@ -14,10 +14,15 @@ from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.chain import Chain
 from apportion.engine.verify.charges import Charges, matching
 from apportion.engine.verify.closing import Closings
+from apportion.engine.verify.credit import KINDS, Credits
+from apportion.engine.verify.funding import Fundings
+from apportion.engine.verify.payments import Payments
 from apportion.engine.verify.rerate import Rerating
+from apportion.engine.verify.sessions import PREFIX, Sessions
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
 from apportion.model.charge import Charge
+from apportion.model.funding import AllowanceLine, CapLine
 from apportion.model.ids import key_id
 from apportion.model.journal import (
     AccountLine,
@@ -36,6 +41,7 @@ from apportion.model.journal import (
     UsageLine,
     ZonesLine,
 )
+from apportion.model.session import SessionLine
 from apportion.model.usage import UsageClass
 
 DONE = ("charged", "zero-rated")
@@ -51,6 +57,10 @@ class Audit:
         self.books = Books(self.findings)
         self.charges = Charges(self.findings, self.books)
         self.rerating = Rerating(self.findings, self.books)
+        self.funding = Fundings(self.findings, self.books)
+        self.payments = Payments(self.findings, self.books)
+        self.credits = Credits(self.findings, self.books, self.rerating)
+        self.sessions = Sessions(self.findings, self.books, self.rerating)
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
@@ -74,6 +84,7 @@ class Audit:
             StatementLine: self._statement,
             ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
             ZonesLine: lambda row, index, line: self.zones.add(line.version),
+            SessionLine: self.sessions.course,
         }
 
     def row(self, row: Row, hashes: list[str]) -> list[Keyed]:
@@ -90,6 +101,11 @@ class Audit:
                 kind = type(line)
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
+                    self.payments.course(row, index, line)
+                    if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
+                        pending, done, charge, usage = charge, usage, None, None
+                        self._charge(row, at, pending, done, (None, line.at))
+                    self.funding.course(row, index, line)
                 if kind is UsageLine:
                     keyed.append(line)
                     usage = self._usage(row, index, line)
@@ -97,29 +113,35 @@ class Audit:
                     keyed.append(line)
                     before, charge, index, at = charge, line, at, index
                     if before is not None:
-                        self._charge(row, index, before, usage, None)
+                        self._charge(row, index, before, usage)
                         usage = None
                 elif kind is Entry and charge is not None and line.cause == charge.id:
-                    legs = self._charge_entry(row, index, line)
+                    legs = self._charge_entry(row, index, line), line.at
                     line, index, done, charge = charge, at, usage, None
                     usage = None
                     self._charge(row, index, line, done, legs)
                 else:
                     if kind is Entry or kind is StatementLine:
                         keyed.append(line)
+                    if kind is SessionLine and charge is not None:  # a slice for which nothing was to be moved
+                        before, charge, done, usage = charge, None, usage, None
+                        self._charge(row, at, before, done)
                     check = self._plain.get(kind)
                     if check is not None:
                         check(row, index, line)
+                    if kind in KINDS:
+                        self.credits.take(row, index, line)
             except Exception as error:  # whatever a forger wrote becomes a finding, never a crash
                 self._wrong(row, index, line, error)
         self._rest(row, at, charge, usage)
+        self.funding.row_ends(row)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
         """What a row leaves open: a charge without an entry, when nothing was to be moved; a usage without a charge."""
         if charge is not None:
             try:
-                self._charge(row, at, charge, usage, None)
+                self._charge(row, at, charge, usage)
             except Exception as error:  # as above
                 self._wrong(row, at, charge, error)
         elif usage is not None:
@@ -153,7 +175,16 @@ class Audit:
             self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
         return self.books.entry(row, index, line)
 
-    def _charge(self, row: Row, index: int, line: Charge, usage: UsageLine | None, legs: dict[str, int] | None) -> None:
+    def _charge(
+        self,
+        row: Row,
+        index: int,
+        line: Charge,
+        usage: UsageLine | None,
+        booked: tuple[dict[str, int] | None, str] = (None, ""),
+    ) -> None:
+        """Check a charge with the legs of its entry and when it was booked, as far as anything was."""
+        legs, at = booked
         sums = self.charges.check(row, index, line, legs)
         if usage is None:
             if line.origin:
@@ -164,7 +195,12 @@ class Audit:
         wrong = matching(usage, line)
         if wrong:
             self.findings.add("charge", row.place(index), line.id, wrong)
-        self.rerating.check(row, index, usage, line, sums)
+        if usage.source.startswith(PREFIX):
+            self.sessions.slice(row, index, usage, line, sums)
+            return
+        prepared = self.rerating.check(row, index, usage, line, sums)
+        if at:
+            self.funding.charge(row.place(index), usage, line, sums, prepared, legs or {}, at)
         self.closings.charged(row, index, usage)
 
     def _alone(self, row: Row, index: int, line: Entry) -> None:
@@ -172,6 +208,7 @@ class Audit:
         if line.cause.startswith("chg_") or line.kind == "charge":
             self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
         legs = self.books.entry(row, index, line)
+        self.payments.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
 
@@ -188,6 +225,9 @@ class Audit:
     def verdict(self, notes: list[str]) -> Verdict:
         """What everything seen comes to."""
         self.closings.finish()
+        self.sessions.finish()
+        self.payments.finish()
+        self.credits.finish()
         findings, chain = self.findings, self.chain
         notes = [*notes, *chain.notes[:10]]
         if other := self.zones - {tzdata.IANA_VERSION}:

@@ -11,6 +11,8 @@ from apportion.model.journal import AccountLine, AssetLine, Balance, CreditLine,
 from apportion.money import ATOMS_MAX
 from apportion.money.exact import decimal_text
 
+_PAID = ("charge", "allowance")  # entries for which a payer must have the value
+
 
 class Wrong(Exception):
     """A line can not be checked further: ``code`` and why."""
@@ -38,6 +40,15 @@ class Standing(msgspec.Struct):
     posted: int = 0
     held: int = 0
     credit: int = 0
+    short: int = 0  # what a lowered credit line left uncovered: held before, it may still be charged
+
+    def headroom(self) -> int:
+        """Atoms that may still be drawn; below zero where the line was lowered."""
+        return self.posted - self.held + self.credit
+
+    def cover(self, amount: int) -> None:
+        """Value came in or was given back: that much less is uncovered."""
+        self.short = max(0, self.short - amount)
 
 
 class Books:
@@ -50,6 +61,7 @@ class Books:
         self.chart: dict[tuple[str, str, str], str] = {}
         self.holds: dict[str, HoldLine] = {}
         self.entries = 0
+        self.touched: set[str] = set()  # deferred accounts that the row at hand moves
         self._scales: dict[str, int] = {}
         self._ids: set[str] = set()
 
@@ -75,7 +87,7 @@ class Books:
             )
             return
         self.accounts[line.id] = Standing(line, scale, credit=atoms(line.credit, scale))
-        owner = (line.role, line.name or line.party, line.asset)
+        owner = (line.role, ".".join(filter(None, (line.party, line.name))), line.asset)
         if owner in self.chart:
             self.findings.add("account", row.place(index), line.id, f"is a second account of {' '.join(owner)}.")
         self.chart.setdefault(owner, line.id)
@@ -84,6 +96,7 @@ class Books:
         """A credit line was changed."""
         standing = self.standing(line.account)
         standing.credit = loose_atoms(line.credit, standing.scale)
+        standing.short = max(0, -standing.headroom())
 
     def standing(self, account: str) -> Standing:
         """An account that must be known."""
@@ -110,10 +123,17 @@ class Books:
                 wrong = f"the leg of {leg.account} is zero, or its second."
             legs[leg.account] = amount
             standing.posted += amount
+            if standing.short and amount > 0:
+                standing.cover(amount)
+            if standing.line.role == "deferred":
+                self.touched.add(leg.account)
             if not -ATOMS_MAX <= standing.posted <= ATOMS_MAX:
                 wrong = f"the balance of {leg.account} does not fit into 63 bits."
-            elif amount < 0 and line.kind == "charge" and not line.forced and standing.line.role == "payer":
-                if standing.posted - standing.held + standing.credit < 0:
+            elif amount < 0 and standing.line.role in ("bucket", "deferred"):
+                if standing.posted < standing.held:
+                    wrong = f"{leg.account} gives more than it has."
+            elif amount < 0 and line.kind in _PAID and not line.forced and standing.line.role == "payer":
+                if standing.headroom() + standing.short < 0:
                     wrong = f"{leg.account} is charged more than it has, and the entry is not forced."
         if wrong or sum(legs.values()) or len(legs) < 2 or not line.cause:
             why = wrong or f"{len(legs)} legs of cause {line.cause!r} sum to {decimal_text(sum(legs.values()), scale)}."
@@ -150,6 +170,8 @@ class Books:
         elif line.asset != standing.line.asset:
             add("hold", place, line.id, f"is in {line.asset}, its account in {standing.line.asset}.")
         standing.held += still - was
+        if standing.short and before is not None:
+            standing.cover(released - atoms(before.released, scale))
         self.holds[line.id] = line
 
     def imported(self, row: Row, index: int, line: ImportLine) -> None:

@@ -110,6 +110,6 @@ def matching(usage: UsageLine, charge: Charge) -> str:
         return "service or time differ from the usage."
     if usage.state != ("zero-rated" if not charge.total.strip("-0.") else "charged"):
         return f"the usage is {usage.state}, the total {charge.total}."
-    if {share.account for share in charge.shares} - {payer.payer for payer in usage.payers}:
+    if {share.bearer for share in charge.shares} - {payer.payer for payer in usage.payers}:
         return "somebody pays who is not a payer of the usage."
     return ""

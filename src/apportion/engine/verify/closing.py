@@ -83,8 +83,9 @@ class Closings:
         self._unexpected(booked)
 
     def _prepared(self, record: Record) -> Prepared:
-        terms = self.rerating.terms(record.charge.catalog)
-        return prepare(usage_of(record), terms, Given(record.charge.tariff, record.usage.period))
+        charge = record.charge
+        given = Given(charge.tariff, record.usage.period, charge.allowances)
+        return prepare(usage_of(record), self.rerating.terms(charge.catalog), given)
 
     def _unexpected(self, booked: dict[str, tuple[str, Charge]]) -> None:
         for name, (place, charge) in booked.items():
@@ -108,19 +109,14 @@ class Closings:
         self._unexpected(self._adjustments)
 
 
-class _NoStore:
-    """Stands where a working set expects its store: a proof reads the books instead."""
-
-    def head(self, tenant: int, stream: int) -> tuple[int, bytes]:
-        """Nothing is written."""
-        return 0, proof.START
-
-
 class _Counting(Work):
-    """What a close counts on, out of the books so far: accounts by number and name, and running totals."""
+    """What a close counts on, out of the books so far: accounts by number and name, and running totals.
+
+    It has no store: a proof reads the books instead.
+    """
 
     def __init__(self, books: Books, rerating: Rerating) -> None:
-        super().__init__(cast(Store, _NoStore()), 0, cast(Names, None), "", bytes)
+        super().__init__(cast(Store, None), 0, cast(Names, None), "", bytes, (0, proof.START))
         self._books, self._totals = books, rerating.totals
 
     def numbered(self, number: int) -> Account:

@@ -106,6 +106,7 @@ class Derived:
         for number, (code, scale) in enumerate(assets.items(), 1):
             self._differs("fact", f"asset:{number}", code, self.facts.get(f"asset:{number}"), f"{code}/{scale}")
         self._differs("fact", "assets", "", int(self.facts.get("assets", "0")), len(assets))
+        self._differs("fact", "trust", "", int(self.facts.get("trust") or 0), self.audit.credits.model_row)
         latest = blake3(self.audit.latest).hexdigest(16) if self.audit.latest else ""
         self._differs("fact", "checkpoint", "", self.facts.get("checkpoint", ""), latest)
         force = self.facts.get("catalog", "")
@@ -162,7 +163,7 @@ class Derived:
         parties = {
             read_number(standing.line.party): standing.line
             for standing in self.audit.books.accounts.values()
-            if standing.line.party and standing.line.party not in self.audit.forgotten
+            if standing.line.role == "payer" and standing.line.party not in self.audit.forgotten
         }
         salts = self.store.salts(self.tenant, sorted(parties))
         for number, line in parties.items():
@@ -177,7 +178,7 @@ class Derived:
 
 def _derived(standing: Standing) -> dict[str, object]:
     line = standing.line
-    owner = str(read_number(line.party)) if line.party else line.name
+    owner = ".".join(filter(None, (str(read_number(line.party)) if line.party else "", line.name)))
     return {
         "key": f"{line.role}:{owner}:{line.asset}",
         "asset": line.asset,

@@ -61,11 +61,12 @@ class Rerating:
             self.findings.add("catalog", row.place(index), line.id, f"its content hashes to {catalog_id(body)}.")
         self.catalogs[line.id] = body
 
-    def check(self, row: Row, index: int, usage: UsageLine, charge: Charge, sums: Amounts) -> None:
-        """Rate a charge again and compare every amount in it."""
+    def check(self, row: Row, index: int, usage: UsageLine, charge: Charge, sums: Amounts) -> Prepared:
+        """Rate a charge again and compare every amount in it; the record as it was rated."""
         place = row.place(index)
         try:
-            prepared = prepare(_usage(usage), self.terms(charge.catalog), Given(charge.tariff, usage.period))
+            given = Given(charge.tariff, usage.period, charge.allowances)
+            prepared = prepare(_usage(usage), self.terms(charge.catalog), given)
             payer = usage.payers[0].payer
             rated = prepared.rated or rate(prepared, lambda prefix: _Totals(self.totals, payer, prefix))
         except Refused as error:
@@ -76,6 +77,7 @@ class Rerating:
         shares = self._shares(place, usage, charge, sums, rated)
         self._move(prepared, rated, payer)
         self._keep(prepared, charge, sums, rated, shares)
+        return prepared
 
     def terms(self, version: str) -> Terms:
         """A catalog version of the books, compiled; a few are kept."""
@@ -94,12 +96,10 @@ class Rerating:
     ) -> list[tuple[str, int]]:
         """Hold the payers' shares against the recomputed ones; the residue that each stored share leaves."""
         if rated.shares is None:
-            if [(s.account, a) for s, a in zip(charge.shares, sums.shares, strict=True)] != [
-                (usage.payers[0].payer, rated.total)
-            ]:
+            if borne(charge, sums) != {usage.payers[0].payer: rated.total}:
                 self.findings.add("shares", place, charge.id, "the only payer does not bear the total.")
             return []
-        stored = dict(zip((share.account for share in charge.shares), sums.shares, strict=True))
+        stored = borne(charge, sums)
         expected = zip(usage.payers, rated.shares.shares, rated.shares.kept, strict=True)
         kept: list[tuple[str, int]] = []
         moved: list[int] = []
@@ -216,6 +216,14 @@ class _Comparison:
         if charge.allocation != allocation:
             return f"the allocation is {charge.allocation!r}, in the catalog {allocation!r}."
         return ""
+
+
+def borne(charge: Charge, sums: Amounts) -> dict[str, int]:
+    """What each payer bears, from wherever it was drawn, by its own account."""
+    found: dict[str, int] = {}
+    for share, amount in zip(charge.shares, sums.shares, strict=True):
+        found[share.bearer] = found.get(share.bearer, 0) + amount
+    return found
 
 
 def _lines(whose: str, stored: Sequence[PriceLine], priced: Priced) -> str:

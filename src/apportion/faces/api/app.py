@@ -5,6 +5,8 @@ It is plain ASGI on purpose: a framework between socket and operation costs as m
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,20 +20,24 @@ from apportion.engine import once, verbs
 from apportion.engine.gather import Job
 from apportion.engine.operations import Once, Operation, Way
 from apportion.engine.verbs import Call
-from apportion.errors import RefusalCode, refuse
+from apportion.errors import RefusalCode, StoreUnavailable, refuse
 from apportion.faces.api import bodies, pages
+from apportion.faces.api.hub import Listener, frames
 from apportion.faces.api.node import Node
 from apportion.faces.api.problems import Declined, absent, encoded, problem_of
 from apportion.faces.api.routes import find
 from apportion.faces.api.watch import Watch
+from apportion.faces.receiving import bounded
 from apportion.model.access import AccessRole, Credential
 from apportion.model.command import Outcome
+from apportion.model.webhook import NewWebhook, WebhookView
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JSON = b"application/json"
 _PROBLEM = b"application/problem+json"
+_RUN, _REQUESTS = secrets.token_hex(6), itertools.count()  # a request id is no secret; the kernel need not be asked
 _NARROW = (AccessRole.USER, AccessRole.PROVIDER)
 _FIXED = (
     (b"cache-control", b"no-store"),
@@ -68,15 +74,17 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the server speaks HTTP only"
         started = time.perf_counter()
-        seen = Seen(f"req_{secrets.token_hex(10)}")
+        seen = Seen(f"req_{_RUN}{next(_REQUESTS):08x}")
         try:
             reply = await self._reply(scope, receive, seen)
         except (Exception, RecursionError) as error:
             reply = self._problem(error, seen)
+        watched = time.perf_counter() if reply.headers is _UNBUFFERED else 0.0  # a stream has no end worth measuring
         try:
             await self._send(reply, seen, send)
         finally:
-            self.watch.request(seen.id, seen.route, seen.key, reply.status, time.perf_counter() - started)
+            ended = watched or time.perf_counter()
+            self.watch.request(seen.id, seen.route, seen.key, reply.status, ended - started)
 
     def _problem(self, error: BaseException, seen: Seen) -> Reply:
         problem, headers = problem_of(error, seen.id)
@@ -113,9 +121,12 @@ class Api:
         seen.route = operation.name
         headers = dict(scope["headers"])
         now = self.node.now()
-        caller = self._caller(headers, seen, now)
+        caller = await self._caller(headers, seen)
         if caller.role not in operation.roles:
-            raise Declined("forbidden", f"A {caller.role.value}'s key may not {operation.name}.", "Use another key.")
+            roles = " or ".join(sorted(role.value for role in operation.roles))
+            raise Declined(
+                "forbidden", f"A {caller.role.value}'s key may not {operation.name}.", f"Use a key of the role {roles}."
+            )
         body = b""
         if operation.takes is not None or operation.method != "GET":
             media = bodies.media(headers, operation)
@@ -127,6 +138,8 @@ class Api:
             return Reply(found)
         if operation.way is Way.STREAM:
             return await self._stream(operation, call)
+        if operation.way is Way.WATCH:
+            return await self._watch(operation, call, scope, receive)
         key = self._key(headers, operation)
 
         def may_write(source: str) -> bool:
@@ -135,6 +148,7 @@ class Api:
         print_ = blake3(b"%b %b\n%b" % (method.encode(), scope["raw_path"], body)).digest(8) if key else b""
         given = await bodies.decoded(self.node, operation, (body, media), caller.tenant, may_write)
         call = Call(caller, id, given, query)
+        bounded(caller, given)
         if operation.way is Way.GROUP:
             return await self._group(operation, call, key, print_)
         return await self._alone(operation, call, key, print_)
@@ -147,15 +161,15 @@ class Api:
         if scope["method"] not in ("GET", "HEAD"):
             raise Declined("method", headers=(("allow", "GET"),))
         if page.roles:
-            caller = self._caller(dict(scope["headers"]), seen, self.node.now())
+            caller = await self._caller(dict(scope["headers"]), seen)
             if caller.role not in page.roles:
                 raise Declined("forbidden", "Metrics are for operators and auditors.", "Use another key.")
         status, media, body = page.answer(self.node, self.watch)
         return Reply(body, status, media.encode(), ((b"retry-after", b"1"),) if status == 503 else ())
 
-    def _caller(self, headers: dict[bytes, bytes], seen: Seen, now: str) -> Credential:
+    async def _caller(self, headers: dict[bytes, bytes], seen: Seen) -> Credential:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        found = self.node.keyring.find(token.strip(), now) if scheme.lower() == "bearer" else None
+        found = await self.node.find_key(token.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             fix = "Send `Authorization: Bearer apk_…`; an operator makes keys with POST /v1/keys."
             raise Declined("unauthenticated", "", fix, (("www-authenticate", "Bearer"),))
@@ -176,7 +190,10 @@ class Api:
         return key
 
     def _query(self, operation: Operation, text: bytes) -> Any:
-        pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        try:
+            pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+        except ValueError:
+            raise refuse(RefusalCode.BAD_INPUT, "has more than 20 parameters.", field="query") from None
         if operation.query is None:
             if pairs:
                 raise refuse(
@@ -198,8 +215,8 @@ class Api:
             key = f"reference {call.given.reference}"
             print_ = blake3(msgspec.json.encode(call.given)).digest(8)
         if key:
-            keys = once.request_keys(call.caller.id, key, len(commands))
-            commands = [once.Once(c, k, keys[0], print_) for c, k in zip(commands, keys, strict=True)]
+            usage = operation.told is verbs.usage_told
+            commands = once.under_key(call.caller.id, key, commands, print_, usage=usage)
         told = operation.told
         assert told is not None
 
@@ -229,13 +246,48 @@ class Api:
         body = await self.node.write(Job(call.caller.tenant, act=act))
         if operation.name in ("create_key", "revoke_key"):
             await self.node.refresh_keys(call.caller.tenant)
+        if operation.gives in (NewWebhook, WebhookView):
+            await self.node.deliveries.changed(call.caller.tenant)
         return Reply(body, operation.status, headers=_REPLAYED if replayed else ())
+
+    async def _watch(self, operation: Operation, call: Call, scope: Scope, receive: Receive) -> Reply:
+        """Events as they happen, until the caller goes, its key ends, or the node stops."""
+        tenant = call.caller.tenant
+        after = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+        if after:
+            call = msgspec.structs.replace(call, query=msgspec.structs.replace(call.query, after=after[:120]))
+        watching = await self.node.read(tenant, lambda engine: operation.run(engine, call))
+        if self.node.draining:
+            raise StoreUnavailable("The node is stopping. Come back with the last event's id.")
+        listener = self.node.hub.listen(tenant, watching, scope.get(HANG_UP, lambda: None))
+        listener.gone = asyncio.ensure_future(_until_gone(receive, listener))
+        return Reply(frames(self.node.hub, listener), media=operation.media[0].encode(), headers=_UNBUFFERED)
 
     async def _stream(self, operation: Operation, call: Call) -> Reply:
         tenant = call.caller.tenant
         await self.node.write(Job(tenant, act=lambda engine: verbs.seal(engine, call)))
         lines = self.node.lines(tenant, lambda engine: operation.run(engine, call))
-        return Reply(lines, media=operation.media[0].encode())
+        first = await anext(lines, b"")  # whatever is wrong shows before the answer begins
+        return Reply(_after(first, lines), media=operation.media[0].encode())
 
 
+async def _after(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        async for chunk in lines:
+            yield chunk
+    finally:
+        await lines.aclose()  # type: ignore[attr-defined]
+
+
+async def _until_gone(receive: Receive, listener: Listener) -> None:
+    """Let a listener go when its connection has ended."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    listener.end()
+
+
+#: what the server leaves in a request's scope, so that who does not read can be cut off
+HANG_UP = "apportion.hang_up"
+_UNBUFFERED = ((b"x-accel-buffering", b"no"),)
 _REPLAYED = ((b"idempotency-replayed", b"true"),)

@@ -9,14 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from apportion.adapters.waiting import Outside
 from apportion.engine.access import Keyring, all_keys, new_key
 from apportion.engine.cursor import make_secret
 from apportion.engine.engine import Engine
+from apportion.engine.events.outbox import FIRST
 from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
-from apportion.errors import NotFound
+from apportion.engine.payments.cashier import Cashier, Pace
+from apportion.errors import NotFound, StoreUnavailable
+from apportion.faces.api.deliveries import Deliveries
+from apportion.faces.api.hub import Bounds, Hub
+from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
-from apportion.model.access import AccessRole
+from apportion.model.access import AccessRole, Credential
+from apportion.model.payment import EndPayment
+from apportion.ports import PaymentPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -34,8 +42,14 @@ class Node:
                 _ = engine.writer
         self.keyring = Keyring(engines.values())
         self.gatherer = Gatherer(engines, self._wake, self._broken)
+        self.others = Others(self.keyring, open_readers, self._moved)
         self.draining = False
         self.on_broken: Callable[[], None] = lambda: None
+        self.on_late: Callable[[str], None] = lambda payment: None
+        self.outside = Outside()
+        self.note: Callable[..., None] = lambda what, **facts: None
+        self.crash: Callable[[str, BaseException], None] = lambda what, error: None
+        self.on_told: Callable[[bool], None] = lambda accepted: None
         self._open = open_readers
         self._clock = next(iter(engines.values())).clock
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -44,6 +58,35 @@ class Node:
         self._reading = self._exporting = 0
         self._receiving: dict[str, Receiving] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.tell_by(Bounds(), private=False, first=FIRST)
+
+    def tell_by(self, bounds: Bounds, *, private: bool, first: int) -> None:
+        """Let so many listen, and wait ``first`` seconds after a webhook's first failure; before the start.
+
+        ``private`` lets webhooks lead to addresses inside of networks.
+        """
+        for engine in self.engines.values():
+            engine.private = private
+        self.hub = Hub(self, self._open, bounds)
+        self.deliveries = Deliveries(self, private=private, first=first)
+        self.gatherer.turned = self.hub.committed
+
+    def pay_by(self, port: PaymentPort, pace: Pace) -> None:
+        """Fetch value by this processor from now on; before the start."""
+        for name, engine in self.engines.items():
+            cashier = Cashier(
+                engine, port, self.outside, self._till(name), pace=pace, alert=lambda payment: self.on_late(payment)
+            )
+            self.gatherer.also(name, lambda look=cashier.look: None if self.draining else look())  # type: ignore[misc]
+
+    def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
+        """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
+
+        def hand_in(command: EndPayment, done: Callable[[], None]) -> None:
+            with suppress(Full, StoreUnavailable):
+                self.gatherer.submit(Job(tenant, [command], lambda engine, outcomes: done()))
+
+        return hand_in
 
     def first_key(self, tenant: str) -> str:
         """An operator's key when the tenant has none: its secret, to be shown once; else nothing."""
@@ -60,24 +103,50 @@ class Node:
 
     async def refresh_keys(self, tenant: str) -> None:
         """Take note of keys that were made or revoked."""
-        for credential in await self.read(tenant, all_keys):
-            self.keyring.put(credential)
+        self.keyring.renew(tenant, await self.read(tenant, all_keys))
+
+    async def find_key(self, token: str) -> Credential | None:
+        """The living key that a token belongs to, also when another node has just made it."""
+        found = self.keyring.find(token, self.now())
+        if found is None and not self.keyring.knows(token) and await self.others.look():
+            found = self.keyring.find(token, self.now())
+        return found
+
+    async def catch_up(self, tenant: str, door: Receiving | None) -> bool:
+        """Know the catalog that another node has just put into force; whether there is another one than ``door``'s."""
+        committer = self.engines[tenant].committer
+        assert committer is not None
+        if await self.others.look() and self.others.epoch(tenant) != committer.epoch:
+            await self.write(Job(tenant, act=_look))
+        return self.receiving(tenant) is not door
+
+    def _moved(self, tenant: str) -> None:
+        with suppress(Full, StoreUnavailable):
+            self.gatherer.submit(Job(tenant, act=_look))
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work."""
         self._loop = loop
+        if not next(iter(self.engines.values())).store.alone:
+            self.others.start()
+        self.outside.start()
         self.gatherer.start()
+        self.hub.start(loop)
+        self.deliveries.start(loop)
 
     @property
     def ready(self) -> bool:
         """Whether requests that write are taken."""
-        return self._loop is not None and not self.draining and not self.gatherer.failed
+        return self._loop is not None and not self.draining and not self.gatherer.down
 
     def stop(self) -> None:
         """Finish what was accepted, seal the books, release the store."""
         self.draining = True
+        self.others.stop()
+        self.outside.stop()
         self.gatherer.stop()
         self._readers.shutdown()
+        self.hub.stop()
         for opened in self._opened:
             next(iter(opened.values())).store.close()
         for engine in self.engines.values():
@@ -169,6 +238,14 @@ class Node:
             self._exporting -= 1
             pool.submit(end)
             pool.shutdown(wait=False)
+
+
+def _look(engine: Engine) -> None:
+    """Take note of what other nodes wrote."""
+    assert engine.committer is not None
+    with suppress(NotFound):  # no catalog yet
+        _ = engine.writer
+    engine.committer.look()
 
 
 def _chunks(lines: Iterator[bytes], size: int = 1 << 16) -> Iterator[bytes]:

@@ -99,6 +99,11 @@ def _parameters(operation: Operation, named: dict[int, Any]) -> list[dict[str, A
             "properties"
         ].items():
             found.append({"name": name, "in": "query", "required": False, "schema": schema})
+    if operation.way is Way.WATCH:
+        text = "The last `id` that was received: the stream goes on behind it."
+        schema = {"type": "string", "maxLength": 120}
+        header = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": schema}
+        found.append({**header, "description": text})
     if operation.once is not Once.NONE:
         required = operation.once is Once.REQUIRED
         schema = {"type": "string", "maxLength": 255}
@@ -121,7 +126,7 @@ def _success(operation: Operation, named: dict[int, Any]) -> dict[str, Any]:
             "schema": {"const": "true"},
             "description": "Only on an answer given before.",
         }
-    if operation.way is Way.STREAM:
+    if operation.way in (Way.STREAM, Way.WATCH):
         content = {operation.media[0]: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": _plain(named[id(operation.gives)])}}

@@ -52,7 +52,7 @@ def _ready(node: Node, watch: Watch) -> Answer:
 
 
 def _metrics(node: Node, watch: Watch) -> Answer:
-    return 200, *watch.metrics(node.gatherer.waiting)
+    return 200, *watch.metrics(node.gatherer.waiting, node.hub.listening)
 
 
 def _openapi(node: Node, watch: Watch) -> Answer:

@@ -84,7 +84,7 @@ def _declined(error: BaseException) -> Declined:
     if isinstance(error, Declined):
         return error
     if isinstance(error, Forbidden):
-        return Declined("forbidden", str(error), "Use the key that the source is bound to, or have one made for it.")
+        return Declined("forbidden", str(error), "Use the key that it is bound to, or have one made for it.")
     if isinstance(error, Full):
         return Declined("busy" if error.mine else "overloaded", str(error), headers=(("retry-after", "1"),))
     if isinstance(error, StoreUnavailable):

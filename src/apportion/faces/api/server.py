@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from apportion.errors import Misconfigured
-from apportion.faces.api.app import Api
+from apportion.faces.api.app import HANG_UP, Api
+from apportion.faces.api.corked import Corked
 from apportion.faces.api.node import Node
 from apportion.faces.api.problems import DECLINED
 from apportion.faces.api.watch import Watch
@@ -45,10 +46,10 @@ class Bounded(HttpToolsProtocol):
     _arriving: asyncio.TimerHandle | None = None
     _leaving: asyncio.TimerHandle | None = None
     _in_head = True
-    _head = 0
+    _head = _came = 0
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.serving.connections:
             self._close(503, "overloaded", b"retry-after: 1\r\n")
             return
@@ -60,8 +61,9 @@ class Bounded(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._came = len(data)
         if self._in_head:
-            self._head += len(data)
+            self._head += self._came
         super().data_received(data)
         if self._in_head:
             if self._head > HEAD_MAX:
@@ -78,12 +80,14 @@ class Bounded(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._arrived()
         self._in_head = False
-        names = [name for name, _ in self.headers]
-        lengths, chunked = names.count(b"content-length"), b"transfer-encoding" in names
-        if lengths > 1 or (lengths and chunked) or names.count(b"host") > 1 or names.count(b"authorization") > 1:
+        if _ambiguous(self.headers):
             self._close(400, "malformed")
             return
+        if self._came > HEAD_MAX and sum([len(n) + len(v) + 4 for n, v in self.headers], len(self.url)) > HEAD_MAX:
+            self._close(431, "head_too_large")  # it came in one piece
+            return
         super().on_headers_complete()
+        self.scope[HANG_UP] = self.transport.abort  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
         self._arrived()
@@ -122,6 +126,15 @@ class Bounded(HttpToolsProtocol):
         head = b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + more + b"\r\n" + body)
         self.transport.close()
+
+
+def _ambiguous(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether two readers could understand a head in two ways."""
+    names = [name for name, _ in headers]
+    lengths, codings = names.count(b"content-length"), [v for name, v in headers if name == b"transfer-encoding"]
+    if lengths > 1 or (codings and (lengths or codings != [b"chunked"])):
+        return True
+    return names.count(b"host") > 1 or names.count(b"authorization") > 1
 
 
 def protocol_of(serving: Serving) -> type[Bounded]:
@@ -184,6 +197,7 @@ async def _run(server: _Server, node: Node, watch: Watch, listening: socket.sock
     def end(why: str) -> None:
         watch.note("draining", why=why)
         node.draining = server.should_exit = True
+        node.hub.drain()
 
     def broken() -> None:
         watch.event("the store failed", error=node.gatherer.reason)
@@ -192,5 +206,8 @@ async def _run(server: _Server, node: Node, watch: Watch, listening: socket.sock
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, signal.Signals(number).name)
     node.on_broken = broken
+    node.on_late = lambda payment: watch.event("a payment has had no outcome for long", payment=payment)
+    node.note, node.crash, node.on_told = watch.event, watch.crash, watch.delivered
     node.start(loop)
     await server.serve(sockets=[listening])
+    await node.deliveries.stop()

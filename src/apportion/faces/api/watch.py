@@ -27,6 +27,8 @@ class Watch:
         )
         self._records = Counter("apportion_usage_records", "Usage records.", ["state"], registry=self.registry)
         self._waiting = Gauge("apportion_waiting_records", "Records that wait for the writer.", registry=self.registry)
+        self._told = Counter("apportion_webhook_tries", "Events sent to webhooks.", ["ended"], registry=self.registry)
+        self._listening = Gauge("apportion_listeners", "Streams of events that are followed.", registry=self.registry)
         number = logging.getLevelNamesMapping()[level.upper()]
         self._every = number <= logging.INFO
         self._log = structlog.wrap_logger(
@@ -40,6 +42,7 @@ class Watch:
             cache_logger_on_first_use=True,
         )
         self._cells: dict[tuple[str, int], Any] = {}
+        self._states: dict[str, Any] = {}
 
     def request(self, id: str, route: str, key: str, status: int, seconds: float) -> None:
         """One request is answered."""
@@ -55,8 +58,14 @@ class Watch:
     def told(self, answer: Any) -> None:
         """Usage records ended in their classes."""
         if isinstance(answer, UsageAnswer):
-            for state, count in Counting([record.state for record in answer.records]).items():
-                self._records.labels(state.value).inc(count)
+            for state, count in Counting([record.state.value for record in answer.records]).items():
+                if state not in self._states:
+                    self._states[state] = self._records.labels(state)
+                self._states[state].inc(count)
+
+    def delivered(self, accepted: bool) -> None:
+        """A webhook was told of an event, or was not."""
+        self._told.labels("accepted" if accepted else "failed").inc()
 
     def event(self, what: str, **facts: Any) -> None:
         """Something that an operator should know."""
@@ -74,9 +83,10 @@ class Watch:
         ]
         self._log.error("internal", request_id=id, error=type(error).__name__, at=places[-6:])
 
-    def metrics(self, waiting: int) -> tuple[str, bytes]:
+    def metrics(self, waiting: int, listening: int = 0) -> tuple[str, bytes]:
         """The metrics as Prometheus reads them."""
         self._waiting.set(waiting)
+        self._listening.set(listening)
         return CONTENT_TYPE_LATEST, generate_latest(self.registry)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
+from apportion.faces.cli.reach import Reach, changing, reading
 from apportion.faces.tables import Table, write_json, write_table
 
 if TYPE_CHECKING:
+    from apportion.engine.query import AccountView
     from apportion.model.statement import Document
 
 COLUMNS = ("id", "role", "owner", "currency", "posted", "held", "available")
@@ -20,33 +22,44 @@ def balance(
     account: str = "",
     /,
     *,
-    role: Literal["", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash"] = "",
+    role: Literal["", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred"] = "",
     place: Place = PLACE,
     answer: TableAnswer = TABLE,
 ) -> None:
     """Balances as they stand: of everybody, of one party, or of one account.
 
     Credits are positive: above zero a payer has value left, a provider is owed. Available is what a payer may still
-    use: posted less held, plus the credit line.
+    use: posted less held, plus the credit line. A payer's buckets, and what it paid for allowances that are not used
+    up, are accounts of their own with a name.
 
     Args:
         account: An account id or the name of a party; all accounts when not given.
-        role: Only accounts of this role: payer, provider, platform, tax, sponsor, rounding or cash.
+        role: Only accounts of this role: payer, provider, platform, tax, sponsor, rounding, cash, bucket or
+            deferred.
+    """
+    with reading(place) as books:
+        views = known(books, account, role) if account else books.accounts(role=role)
+    columns = (*COLUMNS, "name") if any(view.name for view in views) else COLUMNS
+    answer.give(Table.of(views, columns), views)
+
+
+def known(books: Reach, name: str, role: str = "") -> list[AccountView]:
+    """The accounts of a party or id.
+
+    Raises:
+        Refused: NOT_FOUND.
     """
     from apportion.errors import RefusalCode, refuse
 
-    with place.read() as engine:
-        views = [view for view in engine.books.accounts() if not role or view.role == role]
-    if account:
-        views = [view for view in views if account in (view.id, view.owner)]
-        if not views:
-            raise refuse(
-                RefusalCode.NOT_FOUND,
-                f"there is no account or party {account[:60]!r}.",
-                field="account",
-                fix="List them with apportion balance.",
-            )
-    answer.give(Table.of(views, COLUMNS), views)
+    found = books.accounts(name, role)
+    if not found:
+        raise refuse(
+            RefusalCode.NOT_FOUND,
+            f"there is no account or party {name[:60]!r}.",
+            field="account",
+            fix="List them with apportion balance.",
+        )
+    return found
 
 
 def statement(
@@ -88,13 +101,11 @@ def statement(
 
 
 def _documents(party: str, period: str, place: Place) -> list[Document]:
-    from apportion.engine import billing
-
     if party.startswith("stm_") or _NUMBER.fullmatch(party):
-        with place.read() as engine:
-            return [billing.find(engine, party)]
-    with place.change() as engine:
-        return billing.issue(engine, period or None, party or None)
+        with reading(place) as books:
+            return [books.document(party)]
+    with changing(place) as books:
+        return books.documents(party, period)
 
 
 def _rendered(document: Document, form: str) -> str:

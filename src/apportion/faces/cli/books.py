@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from apportion.faces.cli.accounts import known
 from apportion.faces.cli.options import ANSWER, PLACE, Answer, BadUsage, Live, Place, Words
 from apportion.faces.cli.pricing import there
+from apportion.faces.cli.reach import beginning, changing
 from apportion.faces.invoked import program
 from apportion.faces.progress import Progress
 from apportion.faces.tables import write_table
@@ -61,15 +63,13 @@ def run(
         there(file)
     terms = load_catalog(catalog)
     batches = [read_usage(file, terms, source=source, service=service) for file in usage]
-    with place.write() as engine, Progress("run", live=progress) as bar:
-        version = engine.apply(terms)
-        row = engine.store.head(engine.tenant, 0)[0]
-        before = engine.books.accounts()
-        summary = engine.run(_chained(batches), lambda so_far: bar.update(so_far.received))
+    with beginning(place) as books, Progress("run", live=progress) as bar:
+        version = books.apply(terms)
+        before = books.accounts()
+        summary, charge = books.run(_chained(batches), lambda so_far: bar.update(so_far.received))
         seconds = bar.seconds
-        closed = engine.close_period() if close else None
-        rows = moved(before, engine.books.accounts())
-        charge = next((record.charge.id for record in engine.books.records(row)), "")
+        closed = books.close_period("", force=True) if close else None
+        rows = moved(before, books.accounts())
     if answer.json:
         answer.give(_run_data(version, summary, rows, closed) | {"seconds": round(seconds, 3)}, "")
     else:
@@ -172,8 +172,8 @@ def close(period: str, /, *, force: bool = False, place: Place = PLACE, answer: 
         period: A month (2026-11), a week (2026-W47), or the first day of a custom period.
         force: Close it before it has ended; usage of it that comes later will wait.
     """
-    with place.change() as engine:
-        closed = engine.close_period(period, force=force)
+    with changing(place) as books:
+        closed = books.close_period(period, force=force)
     answer.give(closed, _closed_words(closed))
 
 
@@ -202,10 +202,10 @@ def topup(
         import secrets
 
         reference = f"topup-{secrets.token_hex(8)}"
-    with place.change() as engine:
+    with changing(place) as books:
         if payer.startswith("acct_"):
-            payer = engine.books.find_account(payer).owner
-        top = engine.top_up(payer, amount, currency, reference)
+            payer = known(books, payer)[0].owner
+        top = books.top_up(payer, amount, currency, reference)
     found = {"id": top, "payer": payer, "amount": amount, "currency": currency, "reference": reference}
     waiting = "Usage that waited for value is tried again by the next run."
     answer.give(found, f"{amount} {currency} added for {payer} as {top}, reference {reference}. {waiting}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
+from apportion.faces.cli.reach import beginning, reading
 from apportion.faces.tables import Table, write_table
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def apply(file: str, /, *, place: Place = PLACE, answer: Answer = ANSWER) -> Non
     from apportion.adapters.catalog_file import load_catalog
 
     catalog = load_catalog(file)
-    with place.write() as engine:
-        version = engine.apply(catalog)
+    with beginning(place) as books:
+        version = books.apply(catalog)
     answer.give({"catalog": version}, f"{version} is in force.")
 
 
@@ -112,9 +113,8 @@ def _version(name: str, place: Place) -> tuple[str, Catalog]:
         from apportion.adapters.catalog_file import load_catalog
 
         return name, load_catalog(name)
-    with place.read() as engine:
-        terms = engine.terms(name)
-    return terms.version, terms.catalog
+    with reading(place) as books:
+        return books.catalog(name)
 
 
 def _tell(version: str, catalog: Catalog) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
+from apportion.faces.cli.reach import reading
 from apportion.faces.tables import Table, trimmed, width_of
 
 _FLOWS = 20
@@ -36,11 +37,10 @@ def explain(
             or margin; provider=NAME sees its own part.
     """
     from apportion.engine.explain import View
-    from apportion.engine.inquiry import explain as explained
 
     seen_by = View.parse(view)
-    with place.read() as engine:
-        found = explained(engine, id, seen_by)
+    with reading(place) as books:
+        found = books.explain(id, seen_by)
     answer.give(found, _text(found))
     return 0 if found.holds else 1
 

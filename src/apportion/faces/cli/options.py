@@ -12,6 +12,10 @@ from apportion.faces import tables
 
 if TYPE_CHECKING:
     from apportion.engine.engine import Engine
+    from apportion.faces.client import Client
+
+
+TRIES = 5  # how often a node is asked before it counts as away
 
 
 class BadUsage(Exception):
@@ -61,8 +65,41 @@ class TableAnswer:
 class Place:
     """Which books a command is about."""
 
-    store: Annotated[str, Parameter(help="The file of the books; apportion.db when not given.")] = "apportion.db"
+    store: Annotated[
+        str,
+        Parameter(
+            help="The file of the books, apportion.db when not given; or postgresql://… of a database; or http://… of "
+            "a node, whose key stands in APPORTION_KEY."
+        ),
+    ] = "apportion.db"
     tenant: Annotated[str, Parameter(help="The tenant whose books they are; main when not given.")] = "main"
+
+    @property
+    def remote(self) -> bool:
+        """Whether a node has the books."""
+        return self.store.startswith(("http://", "https://"))
+
+    def client(self) -> Client:
+        """The node that has the books, asked with the key in APPORTION_KEY.
+
+        Raises:
+            Misconfigured: there is no key.
+            BadUsage: a tenant is named, though the key alone says whose books they are.
+        """
+        import os
+
+        from apportion.errors import Misconfigured
+        from apportion.faces.client import Client
+
+        if self.tenant != PLACE.tenant:
+            raise BadUsage("A node is asked with a key, and the key says whose books they are. Leave out --tenant.")
+        key = os.environ.get("APPORTION_KEY", "").strip()
+        if not key:
+            raise Misconfigured(
+                f"The node at {self.store} asks for a key. Set APPORTION_KEY to one: the first start of apportion "
+                "serve prints an operator's, apportion key create makes more."
+            )
+        return Client(self.store, key=key, tries=TRIES)
 
     def read(self) -> Engine:
         """The books, open for reading.
@@ -103,8 +140,14 @@ class Place:
         return store + (f" --tenant {shlex.quote(self.tenant)}" if self.tenant != PLACE.tenant else "")
 
     def _open(self, *, writable: bool) -> Engine:
+        from apportion.errors import Misconfigured
         from apportion.wiring import open_engine
 
+        if self.remote:
+            raise Misconfigured(
+                "This is not asked of a node. Run it where the books are, on the file or database itself; or export "
+                f"them, apportion export --store {shlex.quote(self.store)} --out books.jsonl, and verify books.jsonl."
+            )
         return open_engine(self.store, tenant=self.tenant, writable=writable)
 
 

@@ -9,7 +9,19 @@ from typing import Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from apportion.faces.cli import accounts, books, catalogs, inquiry, pricing, proof, serving, start, trust
+from apportion.faces.cli import (
+    accounts,
+    books,
+    catalogs,
+    inquiry,
+    payments,
+    pricing,
+    proof,
+    serving,
+    sessions,
+    start,
+    trust,
+)
 from apportion.faces.cli.failure import report
 
 _WORDS = """Share out the work, share out the fee.
@@ -24,7 +36,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Book": [books.run, books.close, books.topup],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
-    "Keep": [serving.serve, books.forget],
+    "Keep": [serving.serve, payments.fake_payments, books.forget],
 }
 KEYS: dict[str, Callable[..., Any]] = {"create": serving.create, "list": serving.show, "revoke": serving.revoke}
 CATALOG: list[Callable[..., Any]] = [catalogs.check, catalogs.apply, catalogs.show, catalogs.diff]
@@ -64,6 +76,7 @@ def _build() -> App:
     for name, command in KEYS.items():
         keys.command(command, name=name, help_format="markdown")
     program.command(keys)
+    program.command(sessions.commands("Book", program.default_parameter))
     program.command(trust.commands("Look", program.default_parameter))
     return program
 

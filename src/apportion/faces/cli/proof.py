@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from apportion.faces.cli.options import ANSWER, PLACE, Answer, Live, Place
+from apportion.faces.cli.reach import sealing
 from apportion.faces.invoked import program
 from apportion.faces.progress import Progress
 
 if TYPE_CHECKING:
-    from apportion.engine.engine import Engine
     from apportion.engine.verify import Outside, Verdict
 
 _SQLITE = b"SQLite format 3\x00"
@@ -28,10 +28,8 @@ def export(*, out: str = "", place: Place = PLACE, answer: Answer = ANSWER, prog
     Args:
         out: The file to write; standard output when not given.
     """
-    from apportion.engine.export import export as lines_of
-
-    with _sealed(place) as engine, Progress("export", live=progress) as bar:
-        lines = lines_of(engine.store, engine.tenant, 0, lambda done, of: bar.update(done, f"of {of:,} rows"))
+    with sealing(place) as books, Progress("export", live=progress) as bar:
+        lines = books.lines(lambda done, of: bar.update(done, f"of {of:,} rows" if of else "lines"))
         if not out:
             for line in lines:
                 sys.stdout.buffer.write(line)
@@ -44,19 +42,6 @@ def export(*, out: str = "", place: Place = PLACE, answer: Answer = ANSWER, prog
         os.replace(part, target)
     check = f"{program()} verify {out}"
     answer.give({"file": out, "lines": count}, f"Wrote {count:,} lines to {out}.\n\nNext:\n  {check}")
-
-
-def _sealed(place: Place) -> Engine:
-    """The books with everything in them signed; as far as it is signed when somebody else is writing."""
-    from apportion.engine.export import sealed
-    from apportion.errors import StoreUnavailable
-
-    try:
-        engine = place.change()
-    except StoreUnavailable:
-        return place.read()
-    sealed(engine)
-    return engine
 
 
 def _write(lines: Iterator[bytes], file: IO[bytes]) -> int:

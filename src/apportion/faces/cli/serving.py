@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from apportion.faces.cli.hearing import HEARING, Hearing
 from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
+from apportion.faces.cli.payments import PAYING, Paying
+from apportion.faces.cli.reach import beginning, changing, reading
 
 if TYPE_CHECKING:
     from apportion.faces.api.server import Serving
@@ -16,6 +19,9 @@ def serve(
     port: int = 8080,
     log: Literal["info", "warning"] = "info",
     drain: int = 30,
+    allow_private_addresses: bool = False,
+    paying: Paying = PAYING,
+    hearing: Hearing = HEARING,
     place: Place = PLACE,
 ) -> int:
     """A node: the API over HTTP, for many clients at once, on one store.
@@ -30,17 +36,20 @@ def serve(
         port: The port, 8080 when not given; 0 takes a free one.
         log: info writes a line per request; warning only what went wrong.
         drain: How many seconds requests under way may take after SIGTERM.
+        allow_private_addresses: Also call addresses without TLS and inside networks that are not public.
     """
     from apportion.errors import Misconfigured
 
     try:
         from apportion.faces.api.server import Serving
     except ImportError as error:
+        if (error.name or "").startswith("apportion."):
+            raise
         raise Misconfigured(f"Serving needs more packages ({error.name}): pip install 'apportion[serve]'") from error
-    return _serve(Serving(host, port, drain_seconds=drain), log, place)
+    return _serve(Serving(host, port, drain_seconds=drain), log, place, (paying, hearing, allow_private_addresses))
 
 
-def _serve(serving: Serving, log: str, place: Place) -> int:
+def _serve(serving: Serving, log: str, place: Place, outside: tuple[Paying, Hearing, bool]) -> int:
     from apportion.faces.api.node import Node
     from apportion.faces.api.server import listen
     from apportion.faces.api.server import serve as run
@@ -48,15 +57,23 @@ def _serve(serving: Serving, log: str, place: Place) -> int:
     from apportion.wiring import open_tenants
 
     listening = listen(serving)
-    engines = open_tenants(place.store, [place.tenant])
+    host, port = listening.getsockname()[:2]
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    engines = open_tenants(place.store, [place.tenant], address=f"http://{_host(here)}:{port}")
     node = Node(engines, lambda: open_tenants(place.store, writable=False))
+    for told in outside[:2]:
+        told.begin(node, private=outside[2])
     secret = node.first_key(place.tenant)
     if secret:
         print(f"operator key, shown this once: {secret}", flush=True)
-    host, port = listening.getsockname()[:2]
     store = place.store if "://" not in place.store else "PostgreSQL"  # its address may hold a password
-    print(f"serving {store} on http://{f'[{host}]' if ':' in host else host}:{port} (API at /docs)", flush=True)
+    print(f"serving {store} on http://{_host(host)}:{port} (API at /docs)", flush=True)
     return run(node, Watch(log), serving, listening)
+
+
+def _host(host: str) -> str:
+    """A host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
 
 
 def create(
@@ -67,6 +84,8 @@ def create(
     source: tuple[str, ...] = (),
     label: str = "",
     expires: str = "",
+    service: tuple[str, ...] = (),
+    payer: tuple[str, ...] = (),
     place: Place = PLACE,
     answer: Answer = ANSWER,
 ) -> None:
@@ -74,31 +93,29 @@ def create(
 
     Such as: apportion key create provider --party dora --source meter-7
 
-    On books that a node serves, ask the node: POST /v1/keys.
-
     Args:
         role: What its holder may do: operator everything, auditor see everything, user and provider see their own.
         party: The payer or provider it speaks for, as the catalog and the usage name them.
         source: A usage source that this key may write, and no other key that does not name it; may be repeated.
         label: A note for whoever lists the keys.
         expires: An instant after which it opens nothing, such as 2030-01-31T18:00:00Z.
+        service: A service that usage sent with this key may be of, any when not given; may be repeated.
+        payer: A payer that usage sent with this key may name, any when not given; may be repeated.
     """
-    from apportion.engine.access import new_key
     from apportion.engine.exchange import KeyInput
     from apportion.model.access import AccessRole
 
-    with place.write() as engine:
-        made, _ = new_key(engine, KeyInput(AccessRole(role), party, source, label, expires))
+    with beginning(place) as books:
+        made = books.create_key(KeyInput(AccessRole(role), party, source, label, expires, service, payer))
     answer.give(made, f"{made.secret}\n\nThe {role}'s key {made.key.id}. It is not shown again.")
 
 
 def show(*, place: Place = PLACE, answer: TableAnswer = TABLE) -> None:
     """List the keys of a tenant; secrets are kept nowhere."""
-    from apportion.engine.access import all_keys, shown
     from apportion.faces.tables import Table
 
-    with place.read() as engine:
-        keys = [shown(key) for key in all_keys(engine)]
+    with reading(place) as books:
+        keys = books.keys()
     columns = ("id", "role", "party", "label", "created", "expires", "revoked")
     answer.give(Table(columns, [tuple(_text(getattr(key, name)) for name in columns) for key in keys]), keys)
 
@@ -110,13 +127,9 @@ def _text(value: object) -> str:
 def revoke(id: str, /, *, place: Place = PLACE, answer: Answer = ANSWER) -> None:
     """End a key for ever.
 
-    On books that a node serves, ask the node: DELETE /v1/keys/ID.
-
     Args:
         id: The key's id: the part of it between the first two underscores.
     """
-    from apportion.engine.access import revoke_key, shown
-
-    with place.change() as engine:
-        ended = shown(revoke_key(engine, id))
+    with changing(place) as books:
+        ended = books.revoke_key(id)
     answer.give(ended, f"The key {ended.id} opens nothing any more.")

@@ -1,19 +1,22 @@
-"""Trust-based credit: ``trust fit`` and ``trust show``."""
+"""Trust-based credit: ``trust fit``, ``show``, ``set`` and ``write-off``."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
-from apportion.faces.cli.options import ANSWER, PLACE, Answer, Place
+from apportion.faces.cli.options import ANSWER, PLACE, Answer, BadUsage, Place
+from apportion.faces.cli.reach import Reach, changing, reading
 from apportion.faces.tables import Table, write_table
 
 if TYPE_CHECKING:
+    from apportion.engine.credit.door import TrustView
+    from apportion.engine.query import AccountView
     from apportion.model.credit import Example, History, Month, TrustModel, TrustPolicy
 
 COLUMNS = ("client", "limit", "billed", "paid", "months_late", "outcome")
@@ -54,61 +57,155 @@ def show(
     *,
     model: str = "",
     currency: str = "",
-    cap: str = "1000",
-    starting: str = "0",
-    share: str = "0.25",
-    minimum_score: str = "0.7",
-    due_days: Annotated[int, Parameter(validator=lambda _, days: _days(days))] = 14,
+    cap: str = "",
+    starting: str = "",
+    share: str = "",
+    minimum_score: str = "",
+    due_days: Annotated[int | None, Parameter(validator=lambda _, days: _days(days))] = None,
     place: Place = PLACE,
     answer: Answer = ANSWER,
 ) -> None:
-    """The limit that a payer's history in the books earns, and why; without a party, what the model looks at.
+    """A payer's credit as it stands in the books, and why; without a party, what the model looks at.
 
-    Nothing is changed.
+    With any of the options of a policy or a model: what that would give instead. Nothing is changed.
 
     Args:
         party: A payer or an account id.
-        model: A model file that trust fit wrote; the one that comes with the program when not given.
+        model: What if: a model file that trust fit wrote.
         currency: Which account, when the payer has several.
-        cap: The most that the policy allows, in the account's currency.
-        starting: The limit without a history.
-        share: The part of what was used and paid on time that may become a credit line.
-        minimum_score: The score from which there is credit.
-        due_days: A statement is due so many days after its issue.
+        cap: What if: the most that the policy allows, in the account's currency; 1000 when not given.
+        starting: What if: the limit without a history; 0 when not given.
+        share: What if: the part of what was used and paid on time that may become a credit line; 0.25 when not given.
+        minimum_score: What if: the score from which there is credit; 0.7 when not given.
+        due_days: What if: a statement is due so many days after its issue.
     """
-    from apportion.engine import standing
-    from apportion.model.credit import TrustPolicy
-
-    chosen = _read_model(Path(model)) if model else standing.default_model()
+    given = {"cap": cap, "starting": starting, "share": share, "minimum_score": minimum_score}
+    given = {name: value for name, value in given.items() if value}
     if not party:
-        if answer.json:
-            answer.give(chosen, "")
-        else:
-            _tell(chosen)
+        _show_model(model, answer)
         return
-    with place.read() as engine:
-        history = standing.history_of(engine, party, currency=currency, due_days=due_days)
-    code = history.asset.partition("/")[0]
-    policy = TrustPolicy(code, cap, starting, share, minimum_score)
-    _decision(policy, chosen, history, answer)
+    if not (given or model or due_days is not None):
+        with reading(place) as books:
+            view = books.trust(_account(books, party, currency).id)
+        if view.decision is not None or place.remote or view.outstanding != "0":
+            answer.give(view, _stands(view))
+            return
+    _what_if(place, party, (currency, due_days, model), given, answer)
+
+
+def set_credit(party: str, /, *, currency: str = "", place: Place = PLACE, answer: Answer = ANSWER) -> None:
+    """Decide a payer's credit line anew, by what its history earns now.
+
+    It is decided by itself whenever a statement is issued, value comes in or a due date passes.
+
+    Args:
+        party: A payer or an account id.
+        currency: Which account, when the payer has several.
+    """
+    with changing(place) as books:
+        made = books.set_credit(_account(books, party, currency).id)
+    answer.give(made, f"The credit line of {party} is {_short(made.credit)} {made.currency} ({made.id}).")
+
+
+def write_off(
+    party: str, /, *, amount: str = "", currency: str = "", place: Place = PLACE, answer: Answer = ANSWER
+) -> None:
+    """Move a payer's debt to who stands for its credit line; the line goes to zero.
+
+    Providers keep what they earned. Value that comes in later makes it good first.
+
+    Args:
+        party: A payer or an account id.
+        amount: How much of the debt; all of it when not given.
+        currency: Which account, when the payer has several.
+    """
+    with changing(place) as books:
+        made = books.write_off(_account(books, party, currency).id, amount)
+    who = made.guarantor or "the platform"
+    owes = f" {who} owes now." if made.below_zero else ""
+    answer.give(made, f"Wrote off {_short(made.amount)} {made.currency} of {party} against {who} ({made.id}).{owes}")
 
 
 def commands(group: str, default_parameter: Parameter | None) -> App:
     """``apportion trust …`` for the program."""
     app = App(
         name="trust",
-        help="Trust-based credit: what a payer's history earns.",
+        help="Trust-based credit: what a payer's history earns, and what becomes of a debt.",
         group=group,
         default_parameter=default_parameter,
     )
-    for command in (fit, show):
-        app.command(command, help_format="markdown")
+    named: dict[str, Callable[..., None]] = {"fit": fit, "show": show, "set": set_credit, "write-off": write_off}
+    for name, command in named.items():
+        app.command(command, name=name, help_format="markdown")
     return app
 
 
-def _days(days: int) -> None:
-    if not 0 <= days <= 3660:
+def _days(days: int | None) -> None:
+    if days is not None and not 0 <= days <= 3660:
         raise ValueError("due days must be 0 to 3660.")
+
+
+def _account(books: Reach, party: str, currency: str) -> AccountView:
+    """The payer's account that is meant."""
+    found = [view for view in books.accounts(party, "payer") if currency in ("", view.currency)]
+    if len(found) != 1:
+        _refuse(
+            f"{party[:60]!r} has {len(found) or 'no'} payer's accounts{f' in {currency}' if currency else ''}.",
+            "party",
+            "Name the currency with --currency." if found else "List them with `apportion balance --role payer`.",
+        )
+    return found[0]
+
+
+def _stands(view: TrustView) -> str:
+    """What stands, as a person reads it."""
+    who = view.guarantor or "the platform"
+    credit, least, owed = (_short(text) for text in (view.credit, view.least, view.outstanding))
+    lines = [f"The credit line is {credit} {view.currency}, for which {who} stands; at least {least}."]
+    if view.declined:
+        lines.append(f"Credit is declined: {view.declined}")
+    if view.outstanding != "0":
+        lines.append(f"{owed} {view.currency} was written off; value that comes in makes it good first.")
+    if view.decided:
+        lines.append(f"The last decision is {view.decided}. By the books as they stand now:")
+    return "\n".join([*lines, *view.words])
+
+
+def _short(amount: str) -> str:
+    """An amount without the zeros at its end."""
+    from apportion.money import Exact
+
+    return Exact.parse(amount).text()
+
+
+def _show_model(model: str, answer: Answer) -> None:
+    from apportion.engine.credit.trails import default_model
+
+    chosen = _read_model(Path(model)) if model else default_model()
+    if answer.json:
+        answer.give(chosen, "")
+    else:
+        _tell(chosen)
+
+
+def _what_if(
+    place: Place, party: str, chosen: tuple[str, int | None, str], given: dict[str, str], answer: Answer
+) -> None:
+    """What a policy and a model would give; a node only says what stands."""
+    import msgspec
+
+    from apportion.engine.credit import standing
+    from apportion.model.credit import TrustPolicy
+
+    if place.remote:
+        raise BadUsage("What another policy would give is worked out on a store, not over HTTP. Leave its options out.")
+    currency, due_days, model = chosen
+    by = _read_model(Path(model)) if model else standing.default_model()
+    with place.read() as engine:
+        history = standing.history_of(engine, party, currency=currency, due_days=due_days)
+    code = history.asset.partition("/")[0]
+    policy = msgspec.convert({"currency": code, "cap": "1000", **given}, TrustPolicy)
+    _decision(policy, by, history, answer)
 
 
 def _decision(policy: TrustPolicy, model: TrustModel, history: History, answer: Answer) -> None:

@@ -213,8 +213,30 @@ def decide(policy: TrustPolicy, model: TrustModel, history: History) -> TrustDec
     volume = Money(min(own.volume, 2**63 - 1), terms.asset).text()
     return TrustDecision(
         text, _reason(terms, held, own), model.version, policy, history, own.score.text(), volume, own.settled,
-        _compiled(model).intercept.text(), factors,
+        _compiled(model).intercept.text(), factors, _declined(terms, own.score),
     )  # fmt: skip
+
+
+def _declined(terms: _Terms, score: Exact) -> str:
+    """Why a request of this payer on credit need not be negotiated at all."""
+    if score >= terms.minimum_score:
+        return ""
+    return f"The score {round_to(score, 3).text()} is below {terms.minimum_score.text()}."
+
+
+def wordless(decision: TrustDecision) -> TrustDecision:
+    """A decision as the books keep it: its sentences follow from its numbers, and may be put better one day."""
+    factors = tuple(FactorShare(one.factor, one.value, one.share) for one in decision.factors)
+    return msgspec.structs.replace(decision, reason="", factors=factors, declined="")
+
+
+def check_model(model: TrustModel) -> None:
+    """Refuse a model that is not what it says, or in which a factor counts the wrong way.
+
+    Raises:
+        Refused: CONFLICT or BAD_INPUT.
+    """
+    _compiled(model)
 
 
 def explain(decision: TrustDecision) -> tuple[str, ...]:

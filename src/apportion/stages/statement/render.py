@@ -14,6 +14,7 @@ from apportion.stages.statement.words import plain
 WIDTH = 80
 _MONEY = 14
 _SHOWN_PROVIDERS = 6
+_RECEIVED = {"opening": "Opening value", "bucket": "From a bucket"}
 
 
 def as_text(document: Document) -> str:
@@ -26,7 +27,7 @@ def _statement(s: Statement) -> Iterator[str]:
     yield from _head("STATEMENT", s, f"for {s.name}")
     yield _row("Brought forward", s.brought)
     for received in s.received:
-        word = "Opening value" if received.kind == "opening" else "Value added"
+        word = _RECEIVED.get(received.kind, "Value added")
         yield _row(f"{word}, {day(received.at, s.zone)}", received.amount, "+")
     yield _row("Charges of this statement", s.total, "−")
     yield _rule("·")
@@ -88,7 +89,8 @@ def _price(item: Item) -> str:
 
 def _due(s: Statement) -> str:
     if s.due.strip("0."):
-        return _row("PLEASE PAY", f"{grouped(s.due)} {s.currency}")
+        by = f" BY {s.pay_by[:10]}" if s.pay_by else ""
+        return _row(f"PLEASE PAY{by}", f"{grouped(s.due)} {s.currency}")
     return "Nothing is to be paid: the balance covers it."
 
 

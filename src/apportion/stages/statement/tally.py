@@ -14,6 +14,7 @@ from apportion.model.journal import UsageLine
 from apportion.model.statement import Received
 from apportion.money import GRID, Exact, Money, allocate
 from apportion.money.asset import Asset
+from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import HUNDRED
 from apportion.stages.statement.words import RERATED, Component, Words
 
@@ -81,6 +82,26 @@ class PayerTally:
     def receive(self, received: Received) -> None:
         """Count value that came in."""
         self.received.append(received)
+
+    def receive_from(self, received: Received) -> None:
+        """Count value out of a bucket, with what came out of it before."""
+        for place, before in enumerate(self.received):
+            if (before.kind, before.cause) == (received.kind, received.cause):
+                atoms = atoms_of(before.amount, self.asset) + atoms_of(received.amount, self.asset)
+                amount = decimal_text(atoms, self.asset.scale)
+                self.received[place] = msgspec.structs.replace(received, amount=amount)
+                return
+        self.received.append(received)
+
+    def draw(self, charge: Charge, mine: Share, words: Words) -> None:
+        """Count what was drawn on this account for somebody else: how much for which service, nothing of the use."""
+        self.charges += atoms_of(mine.amount, self.asset)
+        before = {category: found.gross for category, found in self.categories.items()}
+        for category, _ in self._categories(charge, atoms_of(mine.amount, self.asset), mine):
+            atoms = self._category(category).gross - before.get(category, 0)
+            item = self._item(("", f"Drawn for others: {words.service(charge.service)}", "", category))
+            item.uses += 1
+            item.weight += atoms * GRID
 
     def adjust(self, atoms: int, label: str) -> None:
         """Count a booking that is no charge, such as rounding paid back; above zero it is to be paid."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from apportion.engine.standing import default_model
+from apportion.engine.credit.standing import default_model
 from apportion.errors import Misconfigured, Refused
 from apportion.faces.cli import trust
 from apportion.model.credit import Example, History, Month

@@ -11,8 +11,8 @@ import pytest
 from apportion.adapters.outside import KeyFile, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.billing import issue
+from apportion.engine.credit.standing import default_model, history_of, standing
 from apportion.engine.engine import Engine
-from apportion.engine.standing import Receipts, default_model, history_of, standing
 from apportion.errors import RefusalCode, Refused
 from apportion.faces.cli import main
 from apportion.model.agreement import Part, Service
@@ -211,16 +211,6 @@ def test_a_payer_must_be_known() -> None:
         with pytest.raises(Refused) as refused:
             history_of(books.engine, name, currency=currency)
         assert refused.value.refusal.code is code
-
-
-def test_receipts_of_any_stretch() -> None:
-    found, start = Receipts(), datetime(2025, 1, 1, tzinfo=UTC)
-    assert found.between(0) == found.between(-1, 9, start) == 0
-    for place, atoms in ((2, 5), (4, 7), (4, -1), (9, 3)):
-        found.add(place, start + timedelta(days=place), atoms)
-    assert (found.between(-1), found.between(2), found.between(2, 9), found.between(9)) == (14, 9, 6, 0)
-    assert (found.between(-1, until=start + timedelta(days=4)), found.between(4, 3)) == (11, 0)
-    assert found.between(4, until=start) == 0
 
 
 def test_the_command_tells_the_limit_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from apportion.engine.standing import default_model
+from apportion.engine.credit.standing import default_model
 from apportion.errors import RefusalCode, Refused
 from apportion.model.credit import History, Month, TrustDecision, TrustModel, TrustPolicy, Weight
 from apportion.money import Exact

@@ -1,0 +1,113 @@
+"""Trails out of the books: what the lines of a journal say of payers' statements, payments and credit lines."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from importlib import resources
+
+import msgspec
+
+from apportion.model.account import Role
+from apportion.model.credit import Dunning, DunningLine, TrustModel
+from apportion.model.journal import AccountLine, CreditLine, Entry, StatementLine
+from apportion.money import Asset, Money, parse_asset
+from apportion.ports import Store
+from apportion.stages.credit import Trail, due_at
+
+#: kinds of entries that are money of the payer's own; what is booked back counts against them
+RECEIPTS = frozenset(("opening", "topup", "payment", "chargeback"))
+#: kinds that move a debt and neither use nor pay anything
+APART = frozenset(("write-off", "recovery"))
+Told = AccountLine | CreditLine | DunningLine | Entry | StatementLine
+_LINES: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
+_STARTS = tuple(b'{"type":"%s"' % kind for kind in (b"account", b"credit", b"dunning", b"entry", b"statement"))
+_KINDS = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(RECEIPTS | APART))
+
+
+class Trails:
+    """The trails of payers as the lines so far make them: of those in ``wanted``, or of everybody.
+
+    ``due_days`` sets when statements are due, whatever they say themselves.
+    """
+
+    def __init__(self, wanted: Collection[str] | None = None, due_days: int | None = None) -> None:
+        self._wanted, self._due_days = wanted, due_days
+        self._trails: dict[str, Trail] = {}
+        self._credits: dict[str, int] = {}
+        self._assets: dict[str, Asset] = {}
+
+    def of(self, account: str) -> Trail:
+        """The trail of a payer's account that was opened; an empty one when nothing has happened to it."""
+        found = self._trails.get(account)
+        if found is None:
+            found = self._trails[account] = Trail(str(self._assets[account]))
+        return found
+
+    def take(self, line: Told) -> None:
+        """Note a line, in the order of the books."""
+        if isinstance(line, AccountLine):
+            if line.role == Role.PAYER.value and (self._wanted is None or line.id in self._wanted):
+                self._assets[line.id] = parse_asset(line.asset)
+                self._credits[line.id] = self._atoms(line.id, line.credit)
+        elif isinstance(line, Entry):
+            if line.kind in RECEIPTS or line.kind in APART:
+                self._entry(line)
+        elif line.account not in self._assets:
+            return
+        elif isinstance(line, CreditLine):
+            self._credits[line.account] = self._atoms(line.account, line.credit)
+        elif isinstance(line, DunningLine):
+            if line.state != "written-off":
+                self.of(line.account).remind(line.statement, line.step if line.state == "reminder" else 0)
+        elif line.kind == "statement":
+            self._statement(line)
+
+    def _entry(self, line: Entry) -> None:
+        for leg in line.legs:
+            if leg.account in self._assets:
+                trail, atoms = self.of(leg.account), self._atoms(leg.account, leg.amount)
+                if line.kind in RECEIPTS:
+                    trail.receive(line.at, atoms)
+                else:
+                    trail.move(atoms)
+                    if line.kind == "write-off":
+                        trail.give_up()
+
+    def _statement(self, line: StatementLine) -> None:
+        account = line.account
+        left = self._atoms(account, line.closing) + self._atoms(account, line.residue_out)
+        due = line.due or due_at(line.at, None)
+        if self._due_days is not None:
+            due = due_at(line.at, Dunning(self._due_days))
+        total = self._atoms(account, line.total)
+        self.of(account).ask(line.id, line.at, due, (-left, total, self._credits[account]))
+
+    def _atoms(self, account: str, text: str) -> int:
+        return Money.parse(text, self._assets[account]).atoms
+
+
+def trails_of(store: Store, tenant: int, wanted: Mapping[str, Asset], after: int, upto: int) -> dict[str, Trail]:
+    """The trails of some payers' accounts that were opened after a row, in one pass over the books."""
+    found = Trails(wanted)
+    for line in told(store, tenant, after, upto):
+        found.take(line)
+    return {account: found.of(account) for account in wanted}
+
+
+def told(store: Store, tenant: int, after: int, upto: int, mark: bytes = b"") -> Iterator[Told]:
+    """The lines of which trails are made, those that hold ``mark``; charges are passed over unread."""
+    for _, body, _ in store.journal(tenant, 0, after, upto):
+        if mark not in body or b'"type":"charge"' in body:
+            continue
+        for text in body.split(b"\n"):
+            if mark in text and text.startswith(_STARTS):
+                if not text.startswith(b'{"type":"entry"') or any(kind in text for kind in _KINDS):
+                    yield _LINES.decode(text)
+
+
+@functools.cache
+def default_model() -> TrustModel:
+    """The model that comes with the program, fitted on the history in examples/credit."""
+    body = resources.files("apportion.stages.credit").joinpath("model.json").read_bytes()
+    return msgspec.json.decode(body, type=TrustModel)

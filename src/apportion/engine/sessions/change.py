@@ -1,0 +1,149 @@
+"""Changes while a session runs: another provider, price or quality, payers who come and go (claim S2).
+
+What was used so far is charged on the old terms; what follows counts from here. A change is tried on the session's line
+first: one that the payers could not fund is refused before anything has moved.
+"""
+
+from __future__ import annotations
+
+from apportion.engine.sessions.bill import replace, turn
+from apportion.engine.sessions.contract import Contract, check_tariffs
+from apportion.engine.sessions.grant import guarded, needs
+from apportion.engine.sessions.opening import meters_of, payer_account, resolve
+from apportion.engine.sessions.row import Row
+from apportion.engine.sessions.slice import line_total, owed
+from apportion.engine.terms import Terms
+from apportion.errors import RefusalCode, refuse
+from apportion.model.session import Meter, SessionLine, SessionPayer
+from apportion.model.session_asked import Change, PartAsked, SessionAsked
+from apportion.model.usage import PayerUse
+from apportion.money import Exact
+
+
+def change(row: Row, given: Change, terms: Terms) -> None:
+    """Charge up to now, put the new terms into force, and hold what they need.
+
+    Raises:
+        Refused: UNKNOWN_PART, UNKNOWN_PROVIDER, UNKNOWN_PAYER, BAD_INPUT, MARGIN_GUARD; INSUFFICIENT_FUNDS when the
+            payers do not have the value for what is granted on the new terms.
+    """
+    line, contract = row.line, row.contract
+    slice_ = row.due()
+    taken = [0] * len(line.payers) if slice_ is None else slice_.shares
+    if slice_ is not None:
+        row.line = slice_.after
+    _apply(row, given, terms)
+    guarded(row, row.line)
+    wanted = needs(row, row.line)
+    for place, need in enumerate(wanted):
+        payer = row.line.payers[place]
+        held = 0 if payer.left else row.open(payer) - (taken[place] if place < len(taken) else 0)
+        if need > held + row.purse(payer).available():
+            raise refuse(
+                RefusalCode.INSUFFICIENT_FUNDS,
+                "the account does not have the value for what is granted, on the new terms.",
+                field="payers",
+                fix="Add value to the account, or let the grant run out first.",
+            )
+    row.line, row.contract = line, contract
+    row.charge()
+    _apply(row, given, terms)
+    for place, payer in enumerate(row.line.payers):
+        if payer.left and payer.holds:
+            row.release(place)
+    for place, need in enumerate(wanted):
+        lack = need - row.open(row.line.payers[place])
+        if lack > 0:
+            row.hold(place, lack)
+
+
+def _apply(row: Row, given: Change, terms: Terms) -> None:
+    """The new terms on the session's line, and nowhere else but for accounts that are opened."""
+    if given.providers or given.attributes or given.reprice:
+        _terms(row, given, terms if given.reprice else row.terms)
+    if given.join or given.leave:
+        _payers(row, given)
+
+
+def _terms(row: Row, given: Change, terms: Terms) -> None:
+    """Other providers, another quality, other prices."""
+    personal = row.contract.terms.personal
+    if changing := personal & given.attributes.keys():
+        raise refuse(
+            RefusalCode.BAD_INPUT,
+            "is personal and can not change while the session runs.",
+            field=f"attributes.{min(changing)}",
+            fix="Open another session.",
+        )
+    line = turn(row.contract, row.line, retail=bool(given.attributes) or given.reprice)
+    attributes = {**line.attributes, **given.attributes}
+    asked = SessionAsked(line.service, (PayerUse("somebody"),), tuple(_crew(line, given)), {}, attributes)
+    prepared = resolve(terms, line.id, asked, row.work.at)
+    tariff = prepared.retail.tariff.id if given.reprice else line.tariff
+    check_tariffs([*prepared.deal.pricers, terms.pricer(tariff)])
+    fresh = {(meter.part, meter.provider): meter for meter in meters_of(row.work, prepared)[1:]}
+    meters: list[Meter] = [line.meters[0]]
+    for meter in line.meters[1:]:
+        new = None if meter.ended else fresh.pop((meter.part, meter.provider), None)
+        if new is None:
+            meters.append(replace(meter, ended=True, until="", final=False, silent=False))
+        else:
+            meters.append(replace(meter, tariff=new.tariff if given.reprice else meter.tariff))
+    living = {meter.part for meter in line.meters[1:] if not meter.ended}
+    meters += [_heir(line, meter) for meter in fresh.values() if meter.part in living]
+    row.line = replace(line, meters=tuple(meters), attributes=attributes, tariff=tariff, catalog=terms.version)
+    row.contract, row.terms = Contract(row.line, terms), terms
+
+
+def _crew(line: SessionLine, given: Change) -> list[PartAsked]:
+    """Who delivers which part from now on.
+
+    Raises:
+        Refused: UNKNOWN_PART.
+    """
+    now = [meter for meter in line.meters[1:] if not meter.ended]
+    for part in given.providers:
+        if part not in {meter.part for meter in now}:
+            raise refuse(RefusalCode.UNKNOWN_PART, f"the session has no part {part[:60]!r}.", field="providers")
+    found = {(meter.part, given.providers.get(meter.part, meter.provider)): None for meter in now}
+    return [PartAsked(part, provider) for part, provider in found]
+
+
+def _heir(line: SessionLine, meter: Meter) -> Meter:
+    """A provider that takes over a part: its counters begin at zero, and what was left of the grant goes with it."""
+    before = next(m for m in line.meters[1:] if m.part == meter.part and not m.ended)
+    left = {m: Exact.parse(upto) - Exact.parse(before.used.get(m, "0")) for m, upto in before.granted.items()}
+    return replace(
+        meter, began=line.through, since=line.through, base=line.meters[0].used, until=before.until,
+        granted={m: units.text() for m, units in left.items() if units > Exact(0)},
+    )  # fmt: skip
+
+
+def _payers(row: Row, given: Change) -> None:
+    """Payers who join or leave: shares so far are kept, what follows is shared anew."""
+    line, total = row.line, line_total(row.line)
+    shares = owed(row.contract, line, total)
+    payers = [
+        replace(payer, owed=share.text(), base=payer.used) for payer, share in zip(line.payers, shares, strict=True)
+    ]
+    for name in given.leave:
+        account = row.work.payer(name, row.contract.asset)
+        place = next((i for i, p in enumerate(payers) if account and p.account == account.public and not p.left), -1)
+        if place < 0:
+            raise refuse(RefusalCode.UNKNOWN_PAYER, "is no payer of this session.", field="leave")
+        payers[place] = replace(payers[place], left=True)
+    for use in given.join:
+        joining = payer_account(row.work, row.terms, row.contract.terms, use)
+        pays = use.pays and use.payer not in row.contract.terms.exempt
+        known = next((i for i, p in enumerate(payers) if p.account == joining.public), -1)
+        if known < 0:
+            payers.append(SessionPayer(joining.public, use.weight, pays))
+        elif payers[known].left:
+            payers[known] = replace(payers[known], left=False, weight=use.weight, pays=pays)
+        else:
+            raise refuse(RefusalCode.BAD_INPUT, "pays for this session already.", field="join")
+    if any(p.pays for p in payers) and not any(p.pays and not p.left for p in payers):
+        raise refuse(
+            RefusalCode.UNKNOWN_PAYER, "nobody would be left who pays.", field="leave", fix="End the session instead."
+        )
+    row.line = replace(line, payers=tuple(payers), shared=total)

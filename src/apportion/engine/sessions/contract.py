@@ -1,0 +1,140 @@
+"""The terms of one session, looked up: tariffs, service, currency, and the quantities that its meters stand for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from apportion.engine.terms import ServiceTerms, Terms
+from apportion.errors import RefusalCode, refuse
+from apportion.model.session import Meter, SessionLine, SessionTerms
+from apportion.model.session_check import unfit
+from apportion.model.tariff import Use
+from apportion.money import Asset, Exact
+from apportion.stages.rate import Priced, Pricer
+
+Quantities = dict[str, Exact]
+Pick = Callable[[Meter], Quantities]
+ZERO = Exact(0)
+
+
+class Contract:
+    """What a session was agreed on: always the catalog version that its line names."""
+
+    def __init__(self, line: SessionLine, terms: Terms) -> None:
+        self.terms: ServiceTerms = terms.service(line.service)
+        self.retail: Pricer = terms.pricer(line.tariff)
+        self.asset: Asset = self.terms.asset
+        self.pricers = {m.tariff: terms.pricer(m.tariff) for m in line.meters if m.tariff}
+        self.attributes = line.attributes
+        self.start = line.start
+
+    @property
+    def session(self) -> SessionTerms:
+        """How the service runs as a session."""
+        found = self.terms.service.session
+        assert found is not None, "opened on a service that runs as no session"
+        return found
+
+    def pricer(self, meter: Meter) -> Pricer | None:
+        """The wholesale tariff of a meter."""
+        return self.pricers.get(meter.tariff)
+
+    def price(self, pricer: Pricer, since: str, until: datetime, quantities: Quantities) -> Priced:
+        """What quantities cost that were used from ``since`` until an instant; those not named are zero."""
+        full = {**dict.fromkeys(pricer.measures, ZERO), **quantities}
+        return pricer.price(Use(parsed(since), until, full, self.attributes))
+
+    def exact(self, pricer: Pricer, meter: Meter, until: datetime, quantities: Quantities) -> Exact:
+        """The price of a part; what is due once per session counts only under the terms of its beginning."""
+        exact = self.price(pricer, meter.since, until, quantities).exact
+        if meter.since != meter.began:
+            exact -= self.price(pricer, meter.since, until, {}).exact
+        return exact
+
+    def bounds(self, after: datetime, until: datetime) -> list[datetime]:
+        """Instants strictly between two at which a band of any of the tariffs begins, in order."""
+        found: set[datetime] = set()
+        for pricer in {self.retail, *self.pricers.values()}:
+            count = 8
+            while pricer.tariff.bands and until > after:
+                ends = [after + timedelta(microseconds=length) for length in pricer.band_ends(after, count)]
+                found.update(end for end in ends if after < end < until)
+                if len(ends) < count or ends[-1] >= until or count > 4096:
+                    break
+                count *= 4
+        return sorted(found)
+
+
+def check_tariffs(pricers: Sequence[Pricer | None]) -> None:
+    """Refuse tariffs that can not be charged slice by slice.
+
+    Raises:
+        Refused: BAD_INPUT when one keeps totals of a period, or gets cheaper as a whole when more is used.
+    """
+    for pricer in pricers:
+        why = unfit(pricer.tariff) if pricer is not None else ""
+        if pricer is not None and why:
+            raise refuse(
+                RefusalCode.BAD_INPUT,
+                f"the tariff {pricer.tariff.id!r} can not be charged while the service runs: {why}.",
+                field="service",
+                fix="Send its use as usage records, or give the service another tariff.",
+            )
+
+
+def parsed(instant: str) -> datetime:
+    """An instant of the books."""
+    return datetime.fromisoformat(instant)
+
+
+def read(texts: Mapping[str, str]) -> Quantities:
+    """Quantities of the books as exact numbers."""
+    return {measure: _exact(text) for measure, text in texts.items()}
+
+
+_exact = functools.lru_cache(maxsize=4096)(Exact.parse)  # a change looks at the same counters again and again
+
+
+def written(quantities: Mapping[str, Exact]) -> dict[str, str]:
+    """Exact quantities as the books hold them; zeros are left out."""
+    return {measure: quantity.text() for measure, quantity in quantities.items() if quantity}
+
+
+def minus(some: Mapping[str, Exact], less: Mapping[str, Exact]) -> Quantities:
+    """The difference, measure by measure."""
+    return {measure: quantity - less.get(measure, ZERO) for measure, quantity in some.items()}
+
+
+def used(meter: Meter) -> Quantities:
+    """Everything that was reported."""
+    return read(meter.used)
+
+
+def payable(meter: Meter) -> Quantities:
+    """What was used within a grant."""
+    return minus(read(meter.used), read(meter.lost))
+
+
+def granted(meter: Meter) -> Quantities:
+    """What will have been used once the grant is used up."""
+    now, upto = read(meter.used), read(meter.granted)
+    most = {measure: max(now.get(measure, ZERO), upto.get(measure, ZERO)) for measure in {**now, **upto}}
+    return minus(most, read(meter.lost))
+
+
+def whole(meters: Sequence[Meter], pick: Pick) -> Quantities:
+    """Quantities of the service: those that the meter of the whole counts, of all others the sum over parts."""
+    root = pick(meters[0])
+    total = dict(root)
+    for meter in meters[1:]:
+        for measure, quantity in pick(meter).items():
+            if measure not in root:
+                total[measure] = total.get(measure, ZERO) + quantity
+    return total
+
+
+def own(meters: Sequence[Meter], meter: Meter, pick: Pick) -> Quantities:
+    """Quantities of one part: its own before those of the whole, never another part's."""
+    return {**pick(meters[0]), **pick(meter)}

@@ -1,0 +1,291 @@
+"""One change of a session on its way into the books: captures, the slice's usage, charge and entry, holds, the session.
+
+A change is one journal row, so that all of it is there or nothing is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from apportion.engine.charging import CHARGED, ZERO_RATED
+from apportion.engine.funding.purse import Draw, Purse
+from apportion.engine.sessions.bill import price_lines, replace
+from apportion.engine.sessions.contract import Contract, minus, payable, used, whole, written
+from apportion.engine.sessions.slice import Slice, cut, leftovers
+from apportion.engine.terms import Terms
+from apportion.engine.value import hold_line
+from apportion.engine.work import Work, encode
+from apportion.ledger import holds, proof
+from apportion.ledger.booking import book, charge_movements, merge
+from apportion.model.account import Account, Role
+from apportion.model.charge import Charge, Portion, Share, TaxLine
+from apportion.model.hold import Hold
+from apportion.model.ids import key_id, read_number
+from apportion.model.journal import UsageLine
+from apportion.model.session import Meter, SessionLine, SessionPayer
+from apportion.model.usage import PartUse, PayerUse
+from apportion.money import Exact
+from apportion.money.exact import decimal_text
+
+_FOREVER = "9999-12-31T00:00:00.000000Z"  # a session's hold ends with the session, which is always due at some time
+
+
+class Paid(NamedTuple):
+    """``atoms`` of ``payer``'s share out of ``account``."""
+
+    payer: SessionPayer
+    account: Account
+    atoms: int
+
+
+class Row:
+    """A session being changed: ``line`` is how it stands now, ``lines`` what the books get of the change so far."""
+
+    def __init__(self, work: Work, terms: Terms, line: SessionLine) -> None:
+        self.work, self.terms, self.line = work, terms, line
+        self.first = line
+        self.contract = Contract(line, terms)
+        self._fresh: list[tuple[Hold, Draw, Purse]] = []
+        self.lines: list[bytes] = []
+        self._before = line
+        self._keys: list[tuple[bytes, str, bytes]] = []
+        self.charged = 0
+        self.below_cost = 0
+
+    def write(self) -> int:
+        """Append everything, and the session last; the row's number."""
+        self.line = replace(self.line, n=self.line.n + 1, at=self.work.at)
+        n = self.work.append(*self.lines, self.work.move(self.line))
+        for key, state, digest in self._keys:
+            self.work.remember(key, state, digest, n)
+        return n
+
+    # funds
+
+    def open(self, payer: SessionPayer) -> int:
+        """Atoms that are held for a payer's share."""
+        return sum(self.work.hold(number).open for number in payer.holds)
+
+    def purse(self, payer: SessionPayer) -> Purse:
+        """Everything that a payer may draw on."""
+        return Purse(self.work, self.work.numbered(read_number(payer.account)), self.line.service)
+
+    def hold(self, place: int, atoms: int) -> None:
+        """Set aside ``atoms`` more for a payer.
+
+        Raises:
+            Refused: INSUFFICIENT_FUNDS, with nothing changed.
+        """
+        payer = self.line.payers[place]
+        purse = self.purse(payer)
+        draws = purse.draw(atoms)
+        purse.reserve(draws)
+        numbers, periods = [], dict(payer.periods)
+        for draw in draws:
+            hold = Hold(self.work.names.next_hold, draw.account.id, self.line.id, draw.atoms, _FOREVER)
+            holds.place(hold, draw.account)
+            self.work.names.next_hold += 1
+            self._fresh.append((hold, draw, purse))
+            self._note(hold, draw.account)
+            numbers.append(hold.id)
+            if draw.period:
+                periods[str(hold.id)] = draw.period
+        self._payer(place, replace(payer, holds=(*payer.holds, *numbers), periods=periods))
+
+    def mark(self) -> tuple[int, int, SessionLine]:
+        """A point to come ``back`` to while nothing but holds is placed."""
+        return len(self._fresh), len(self.lines), self.line
+
+    def back(self, mark: tuple[int, int, SessionLine]) -> None:
+        """Take back the holds placed since, as if they had not been."""
+        fresh, lines, self.line = mark
+        for hold, draw, purse in self._fresh[fresh:]:
+            draw.account.held -= hold.open
+            purse.restore([draw])
+            self.work.drop_hold(hold)
+        del self._fresh[fresh:], self.lines[lines:]
+
+    def undo(self) -> None:
+        """Take back all of a change that is not made after all, which has placed holds at most."""
+        self.back((0, 0, self.first))
+
+    def release(self, place: int) -> None:
+        """Give back what is still held for a payer."""
+        payer = self.line.payers[place]
+        purse = self.purse(payer)
+        for number in payer.holds:
+            hold = self.work.hold(number)
+            account = self.work.numbered(hold.account)
+            source = self._source(payer, account) or "prepaid"
+            purse.restore([Draw(account, hold.open, source, payer.periods.get(str(number), ""))])
+            holds.release(hold, account)
+            self._note(hold, account)
+        self._payer(place, replace(payer, holds=(), periods={}))
+
+    def _payer(self, place: int, payer: SessionPayer) -> None:
+        payers = list(self.line.payers)
+        payers[place] = payer
+        self.line = replace(self.line, payers=tuple(payers))
+
+    def _note(self, hold: Hold, account: Account) -> None:
+        self.lines.append(hold_line(self.work, hold, account))
+
+    # slices
+
+    def due(self) -> Slice | None:
+        """What the session comes to beyond what was booked, as far as the holds cover it; None when it is nothing."""
+        if not any(meter.number for meter in self.line.meters):
+            return None  # nothing was reported yet, so nothing was delivered
+        held = [self.open(payer) for payer in self.line.payers]
+        free = not any(payer.pays for payer in self.line.payers)
+        found = cut(self.contract, self.line, None if free else sum(held))
+        if found is None or any(share > most for share, most in zip(found.shares, held, strict=True)):
+            return None
+        return found if found.moves or self._moved() else None
+
+    def _moved(self) -> bool:
+        """Whether a counter went on since the slice before."""
+        old = {(meter.part, meter.provider): meter.used for meter in self._before.meters}
+        return any(meter.used != old.get((meter.part, meter.provider), {}) for meter in self.line.meters)
+
+    def charge(self) -> None:
+        """Book it."""
+        found = self.due()
+        if found is None:
+            return
+        paid = [
+            Paid(payer, account, atoms)
+            for place, share in enumerate(found.shares)
+            for payer in (self.line.payers[place],)
+            for account, atoms in self._capture(place, share)
+        ]
+        self._book(found, paid)
+        kept = {payer.account: payer for payer in self.line.payers}
+        payers = tuple(
+            replace(payer, holds=kept[payer.account].holds, periods=kept[payer.account].periods)
+            for payer in found.after.payers
+        )
+        self.line = replace(found.after, payers=payers)
+        self.charged += found.total
+
+    def _capture(self, place: int, atoms: int) -> list[tuple[Account, int]]:
+        """Take a share out of a payer's holds, the oldest first."""
+        payer = self.line.payers[place]
+        taken, left = [], list(payer.holds)
+        while atoms:
+            hold = self.work.hold(left[0])
+            account = self.work.numbered(hold.account)
+            part = min(atoms, hold.open)
+            holds.capture(hold, account, part, final=False)
+            self._note(hold, account)
+            taken.append((account, part))
+            atoms -= part
+            if not hold.open:
+                left.pop(0)
+        periods = {number: period for number, period in payer.periods.items() if int(number) in left}
+        self._payer(place, replace(payer, holds=tuple(left), periods=periods))
+        return taken
+
+    def settle(self) -> None:
+        """The session is over: what rounding kept from each goes to the accounts, as that of single charges does."""
+        for account, residue in leftovers(self.contract, self.line):
+            if account:
+                self.work.keep(self.work.numbered(read_number(account)), residue)
+            else:
+                self.work.keep(self.work.account(Role.PLATFORM, "fees", self.contract.asset), residue)
+
+    def _book(self, found: Slice, paid: list[Paid]) -> None:
+        """The slice's usage, charge and entry."""
+        work, contract, line = self.work, self.contract, self.line
+        asset, scale = contract.asset, contract.asset.scale
+        key = proof.record_key(line.id, str(found.after.slices))
+        portions = [
+            (work.numbered(read_number(meter.account)), atoms)
+            for meter, atoms in zip(line.meters[1:], found.portions, strict=True)
+        ]
+        platform = work.account(Role.PLATFORM, "fees", asset)
+        taxes = [(work.account(Role.TAX, f"{tax.name}@{tax.rate}", asset), tax.amount) for tax in found.taxes]
+        unpaid = found.total if not paid else 0
+        sponsor = None
+        if found.sponsored + unpaid:
+            sponsor = work.account(Role.SPONSOR, contract.terms.sponsor, asset), found.sponsored + unpaid
+        movements = charge_movements(
+            [(one.account, one.atoms) for one in paid], portions, (platform, found.platform), taxes, sponsor
+        )
+        usage = self._usage(found, key)
+        self._keys.append((key, usage.state, bytes.fromhex(usage.digest)))
+        self.lines += [encode(usage), encode(self._charge(found, paid, (platform, sponsor, key)))]
+        if movements:  # else it is zero-rated, and the books have its quantities alone
+            entry = book(
+                key_id("ent", key), key_id("chg", key), "charge", work.at, (str(asset), scale), merge(movements)
+            )
+            self.lines.append(encode(entry))
+            work.touch_all(movements)
+        if contract.terms.service.guard:
+            self.below_cost += found.sponsored
+        self._before = line
+
+    def _usage(self, found: Slice, key: bytes) -> UsageLine:
+        """What was used since the slice before: the session is the source, the slice's number the id."""
+        line, before = self.line, self._before
+        number = str(found.after.slices)
+        old = {(meter.part, meter.provider): meter for meter in before.meters}
+        parts = [
+            PartUse(m.part, m.provider, written(minus(used(m), used(old.get((m.part, m.provider), Meter(""))))))
+            for m in line.meters[1:]
+        ]
+        return UsageLine(
+            key_id("usg", key), line.id, number, line.service, before.through,
+            CHARGED if found.total else ZERO_RATED, proof.blake3(f"{line.id} {number}".encode()).digest(8).hex(),
+            end=line.through, quantities=written(minus(whole(line.meters, payable), whole(before.meters, payable))),
+            attributes=line.attributes, macs=line.macs, parts=tuple(parts),
+            payers=tuple(PayerUse(p.account, p.weight, {}, p.pays) for p in line.payers),
+        )  # fmt: skip
+
+    def _charge(
+        self, found: Slice, paid: list[Paid], more: tuple[Account, tuple[Account, int] | None, bytes]
+    ) -> Charge:
+        line, contract = self.line, self.contract
+        platform, sponsor, key = more
+        scale, unit = contract.asset.scale, contract.asset.unit
+
+        def text(atoms: int) -> str:
+            return decimal_text(atoms, scale)
+
+        dues = [exact - Exact(m.credited) for exact, m in zip(found.now.earned, line.meters[1:], strict=True)]
+        return Charge(
+            key_id("chg", key), key_id("usg", key), line.service, self._before.through, contract.asset.code,
+            line.tariff, line.catalog, contract.terms.service.apportion, Exact(found.net, unit).text(),
+            text(found.net), text(found.total), text(found.platform), platform.public,
+            tax=text(found.total - found.net) if found.total != found.net else "0",
+            sponsored=text(sponsor[1]) if sponsor else "0",
+            sponsor=sponsor[0].public if sponsor else "",
+            allocation=contract.terms.service.allocate if len(line.payers) > 1 else "",
+            lines=price_lines(contract, self._before, line),
+            portions=tuple(
+                Portion(m.part, m.provider, m.account, due.over(Exact(unit)).text(), text(atoms), m.tariff)
+                for m, due, atoms in zip(line.meters[1:], dues, found.portions, strict=True)
+            ),
+            shares=tuple(
+                Share(one.account.public, text(one.atoms), "", *self._drawn(one)) for one in _together(paid)
+            ),
+            taxes=tuple(TaxLine(tax.name, tax.rate, text(tax.base), text(tax.amount)) for tax in found.taxes),
+        )  # fmt: skip
+
+    def _drawn(self, one: Paid) -> tuple[str, str]:
+        source = self._source(one.payer, one.account)
+        return source, one.payer.account if source else ""
+
+    def _source(self, payer: SessionPayer, account: Account) -> str:
+        if account.public == payer.account:
+            return ""
+        return "alternate" if account.role is Role.PAYER else account.role.value
+
+
+def _together(paid: list[Paid]) -> list[Paid]:
+    """One share for each payer and account."""
+    found: dict[tuple[str, str], Paid] = {}
+    for one in paid:
+        key = (one.payer.account, one.account.public)
+        found[key] = one._replace(atoms=one.atoms + (found[key].atoms if key in found else 0))
+    return list(found.values())
