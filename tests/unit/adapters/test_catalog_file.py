@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apportion.adapters.catalog_file import load_catalog, read_tariff
+from apportion.adapters.catalog_file import load_catalog, parse_catalog, read_tariff
 from apportion.errors import Misconfigured, Refusal
 from apportion.model.references import canonical
 from apportion.model.tariff import DeckRow, Unit
@@ -285,3 +285,12 @@ def test_read_tariff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_tariff("-").components == read_tariff(path).components
     with pytest.raises(Misconfigured, match=r"night-rate.toml:4: components\[0\].measure: is empty"):
         read_tariff(written(tmp_path, text.replace('"seconds"', '""'), "night-rate.toml"))
+
+
+@pytest.mark.parametrize("key", ["a." * 400_000 + "b", '"a" . ' * 200_000 + "b", "'a'." * 40 + "b"])
+def test_a_key_of_many_parts_is_refused_before_the_reader_sees_it(key: str) -> None:
+    """The standard reader takes the square of its length: minutes for a megabyte."""
+    for text in (f"{key} = 1", f"[{key}]", f"x = {{ {key} = 1 }}"):
+        with pytest.raises(Misconfigured, match=r"catalog:2: A key has more than 32 parts"):
+            parse_catalog(f"\n{text}\n", is_json=False)
+    assert parse_catalog('name = "a.b.c.d.e.f.g"\n', is_json=False).name == "a.b.c.d.e.f.g"

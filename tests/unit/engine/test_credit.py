@@ -22,7 +22,7 @@ from apportion.engine.verify import Outside, Verdict, verify_export, verify_stor
 from apportion.errors import Misconfigured, RefusalCode, Refused
 from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
-from apportion.model.command import Outcome, TopUp
+from apportion.model.command import Grant, Outcome, TopUp
 from apportion.model.credit import (
     Dunning,
     DunningLine,
@@ -241,6 +241,18 @@ def test_many_tiny_payments_do_not_buy_a_large_line() -> None:
         till.bill()
     assert till.credit() <= Decimal("1.5")  # a quarter of the six euros that were used, whatever was paid in
     till.proven()
+
+
+def test_what_was_given_away_earns_no_credit() -> None:
+    lines = []
+    for given in ("0.01", "600"):
+        till = Till(credit="0", policy=TrustPolicy("EUR", "1000000", starting="0", minimum_months=1))
+        till.pay("600")
+        more = {"reference": "gift", "funded": "sponsor"}
+        assert till.tell(Grant(payer="ada", amount=given, currency="EUR", **more)).refusal is None
+        till.months(6, pays=False)
+        lines.append(till.proven().credit())
+    assert lines[0] > 100 and lines[1] == 0
 
 
 def test_a_lowered_line_stops_what_comes_next_and_edits_nothing() -> None:

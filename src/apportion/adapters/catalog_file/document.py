@@ -31,6 +31,11 @@ class Number:
         self.text = text.replace("_", "").removeprefix("+")
 
 
+# The reader of TOML takes the square of a dotted key's length; nothing here has more than a few parts.
+_PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
+_LONG_KEY = re.compile(rf"(?<![\w\-.\"'])(?:{_PART}[ \t]*+\.[ \t]*+){{33}}", re.ASCII)
+
+
 class Document:
     """A document read once: its ``tree``, and the ``name`` that messages call it by."""
 
@@ -61,6 +66,8 @@ class Document:
                     parse_constant=Number,
                 )
             else:
+                if long := _LONG_KEY.search(self._text):
+                    self._fail("A key has more than 32 parts.", self._text.count("\n", 0, long.start()) + 1)
                 tree = tomllib.loads(self._text, parse_float=Number)
         except RecursionError:
             self._fail(f"It is nested more than {DEPTH_MAX} deep.", 0)

@@ -91,8 +91,10 @@ class Credit:
     def ask(self, line: StatementLine) -> None:
         """A statement was issued."""
         if self.trail is not None:
-            closing, residue, total = (self._atoms(text) for text in (line.closing, line.residue_out, line.total))
-            self.trail.ask(line.id, line.at, line.due, (-(closing + residue), total, self.account.credit or 0))
+            texts = line.closing, line.residue_out, line.total, line.stocked
+            closing, residue, total, stocked = (self._atoms(text) for text in texts)
+            used = total - stocked  # what was given away earns nobody credit
+            self.trail.ask(line.id, line.at, line.due, (-(closing + residue), used, self.account.credit or 0))
 
     def review(self) -> None:
         """Remind of what is overdue; write off what has been for too long."""

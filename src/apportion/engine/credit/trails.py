@@ -80,8 +80,8 @@ class Trails:
         due = line.due or due_at(line.at, None)
         if self._due_days is not None:
             due = due_at(line.at, Dunning(self._due_days))
-        total = self._atoms(account, line.total)
-        self.of(account).ask(line.id, line.at, due, (-left, total, self._credits[account]))
+        used = self._atoms(account, line.total) - self._atoms(account, line.stocked)
+        self.of(account).ask(line.id, line.at, due, (-left, used, self._credits[account]))
 
     def _atoms(self, account: str, text: str) -> int:
         return Money.parse(text, self._assets[account]).atoms
