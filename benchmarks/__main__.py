@@ -1,4 +1,7 @@
-"""`make bench`: run every measurement and write its results to ``benchmarks/results``; ``--quick`` takes a tenth."""
+"""`make bench`: run every measurement and write its results to ``benchmarks/results``.
+
+``--quick`` takes a tenth and keeps nothing; ``--only NAME`` takes one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import charges, rating
+from benchmarks import charges, online, postgres, rating, sessions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -28,15 +31,18 @@ def machine() -> dict[str, object]:
     }
 
 
-def main(quick: bool) -> None:
+def main(quick: bool, only: str) -> None:
     """Run, print and keep."""
     tasks: dict[str, Callable[[], dict[str, object]]] = {
         "rating": lambda: rating.scalar(20_000 if quick else 200_000),
         "rating-file": lambda: rating.file(1_000_000 if quick else 10_000_000),
         "charges": lambda: charges.measure(20_000 if quick else 100_000, 0 if quick else 1_000_000),
+        "online": lambda: online.measure(2, 0, 1) if quick else online.measure(),
+        "sessions": lambda: sessions.measure(20 if quick else 200),
+        "postgres": lambda: postgres.measure(10_000 if quick else 50_000, 1 if quick else 3),
     }
     RESULTS.mkdir(exist_ok=True)
-    for name, task in tasks.items():
+    for name, task in tasks.items() if not only else [(only, tasks[only])]:
         print(f"{name} …", file=sys.stderr, flush=True)
         begin = time.time()
         result = {"machine": machine(), "result": task(), "seconds": 0.0}
@@ -47,4 +53,5 @@ def main(quick: bool) -> None:
             (RESULTS / f"{name}.json").write_text(text + "\n")
 
 
-main("--quick" in sys.argv[1:])
+words = sys.argv[1:]
+main("--quick" in words, words[words.index("--only") + 1] if "--only" in words else "")
