@@ -18,6 +18,7 @@ import msgspec
 
 from apportion.model.catalog import Catalog
 from apportion.model.party import Payer
+from apportion.model.tariff import Tariff, Unit
 from tests.faces.api.nodes import Answer, Line, catalog, ride, together
 
 OPENING, PRICE = Decimal(100), Decimal(7)
@@ -25,9 +26,14 @@ Address = tuple[str, int]
 
 
 def racers(count: int) -> Catalog:
-    """Rides at 7, and so many payers with 100 each and no credit."""
+    """Rides at 7 a kilometre, and so many payers with 100 each and no credit."""
     payers = {f"racer-{n}": Payer(f"racer-{n}", "EUR", opening=str(OPENING)) for n in range(count)}
-    return msgspec.structs.replace(catalog(price=str(PRICE)), payers=payers, unknown_payers=None)
+    prices = {"fare": str(PRICE), "driving": "1.7371", "car": "0.31415"}
+    tariffs = {
+        name: Tariff(id=name, currency="EUR", components=(Unit(name="way", measure="km", price=price),))
+        for name, price in prices.items()
+    }
+    return msgspec.structs.replace(catalog(), tariffs=tariffs, payers=payers, unknown_payers=None)
 
 
 # what an export says
@@ -163,6 +169,7 @@ class Told:
 
     def __init__(self) -> None:
         self.charged: list[str] = []
+        self.refunded: list[str] = []
         self.parked: list[str] = []
         self.refused = 0
         self.topups: dict[str, Decimal] = {}
@@ -249,13 +256,15 @@ class Race:
         """Every unit of the account is accounted for, and nothing but what was acknowledged is there."""
         facts = Facts(exported(self.addresses[-1], self.key))
         charged = [id for id, payer in facts.payers.items() if payer == account]
-        assert len(told.charged) == len(set(told.charged)) and set(told.charged) <= set(charged)
+        acknowledged = [*told.charged, *told.refunded]
+        assert len(acknowledged) == len(set(acknowledged)) and set(acknowledged) <= set(charged)
         late = {
             id.replace("usg_", "chg_") for id in told.parked
         }  # a top-up, or a hold's end, may have let them through
-        assert set(charged) <= set(told.charged) | late, "a refused charge is in the books"
+        assert set(charged) <= set(acknowledged) | late, "a refused charge is in the books"
         assert {id for id in told.topups if facts.causes.get(id) != "topup"} == set()
-        assert facts.posted[account] == OPENING + sum(told.topups.values()) - PRICE * len(charged)
+        rides = len(charged) - 2 * len(told.refunded)  # each refund is a charge of its own, below zero
+        assert facts.posted[account] == OPENING + sum(told.topups.values()) - PRICE * rides
         assert {id: hold for id, hold in facts.holds.items() if hold.account == account} == told.holds
         assert facts.held[account] == sum(hold.open for hold in told.holds.values())
         assert facts.available(account) >= 0
@@ -268,10 +277,11 @@ class _Client:
         self.lines, self.payer, self.name, self.chance = lines, payer, name, random.Random(seed)
         self.asked = 0
         self.mine: list[str] = []
+        self.rides: list[str] = []
 
     def run(self, steps: int, told: Told, lock: threading.Lock) -> None:
         for step in range(steps):
-            verb = self.chance.choice(("charge", "charge", "hold", "hold", "end", "end", "topup"))
+            verb = self.chance.choice(("charge", "charge", "charge", "hold", "hold", "end", "end", "topup", "refund"))
             getattr(self, f"_{verb}")(f"{self.name}-{step}", told, lock)
 
     def ask(self, path: str, body: Any, name: str) -> Answer:
@@ -290,7 +300,20 @@ class _Client:
         record = answer.json["records"][0]
         with lock:
             {"charged": told.charged, "pending": told.parked}[record["state"]].append(record["id"])
+            self.rides += [record["id"]] if record["state"] == "charged" else []
             told.refused += record["state"] == "pending"
+
+    def _refund(self, name: str, told: Told, lock: threading.Lock) -> None:
+        """Give a ride back that was charged, once; there may be none yet."""
+        with lock:
+            mine = self.rides.pop() if self.rides else ""
+        if not mine:
+            return self._charge(name, told, lock)
+        answer = self.ask("/v1/usage", [ride(name, self.payer, quantities={"km": "-1"})], name)
+        record = answer.json["records"][0]
+        assert record["state"] == "charged", record
+        with lock:
+            told.refunded.append(record["id"])
 
     def _topup(self, name: str, told: Told, lock: threading.Lock) -> None:
         amount = Decimal(self.chance.choice(("1", "3", "7")))

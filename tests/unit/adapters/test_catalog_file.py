@@ -294,3 +294,9 @@ def test_a_key_of_many_parts_is_refused_before_the_reader_sees_it(key: str) -> N
         with pytest.raises(Misconfigured, match=r"catalog:2: A key has more than 32 parts"):
             parse_catalog(f"\n{text}\n", is_json=False)
     assert parse_catalog('name = "a.b.c.d.e.f.g"\n', is_json=False).name == "a.b.c.d.e.f.g"
+
+
+def test_of_very_many_errors_the_first_thousand_are_told() -> None:
+    with pytest.raises(Misconfigured) as raised:
+        parse_catalog("\n".join(f"field{n} = 1" for n in range(5000)), is_json=False)
+    assert len(raised.value.refusals) == 1000

@@ -15,7 +15,7 @@ import msgspec.inspect as kinds
 
 from apportion.adapters.catalog_file.deck import read_deck
 from apportion.adapters.catalog_file.document import Document, fail, read_document
-from apportion.adapters.catalog_file.shape import UNREAD, Shaper
+from apportion.adapters.catalog_file.shape import UNREAD, Enough, Shaper
 from apportion.errors import Misconfigured, Refusal, Refused
 from apportion.model.calendar import zone_of
 from apportion.model.catalog import Catalog
@@ -37,9 +37,7 @@ def load_catalog(path: str | os.PathLike[str]) -> Catalog:
     if "components" in document.tree:
         fail(document.name, "The file holds one tariff, not a catalog.", "Put it under [tariffs.NAME].")
     shaper = Shaper(_local(document.tree.get("zone")))
-    catalog, unread = _build(document.tree, shaper, Path(path).parent)
-    _report(document, shaper, check_catalog(catalog, unread))
-    return catalog
+    return _checked(document, shaper, Path(path).parent)
 
 
 def parse_catalog(text: str, *, is_json: bool) -> Catalog:
@@ -50,8 +48,17 @@ def parse_catalog(text: str, *, is_json: bool) -> Catalog:
     """
     document = Document("catalog", text, is_json)
     shaper = Shaper(_local(document.tree.get("zone")))
-    catalog, unread = _build(document.tree, shaper, None)
-    _report(document, shaper, check_catalog(catalog, unread))
+    return _checked(document, shaper, None)
+
+
+def _checked(document: Document, shaper: Shaper, folder: Path | None) -> Catalog:
+    """The catalog of a document, with what its records say of one another."""
+    try:
+        catalog, unread = _build(document.tree, shaper, folder)
+        wrong = check_catalog(catalog, unread)
+    except Enough:
+        catalog, wrong = Catalog(), []
+    _report(document, shaper, wrong)
     return catalog
 
 
@@ -76,7 +83,10 @@ def read_tariff(spec: str | os.PathLike[str]) -> Tariff:
         fail(document.name, "The file holds a catalog, not one tariff.", f"Name the tariff: {document.name}#ID.")
     stem = "tariff" if path == "-" else Path(path).stem.lower()
     shaper = Shaper(lambda instant: instant.replace(tzinfo=UTC))
-    tariff = shaper.build({"id": stem, **document.tree}, _kind(Tariff), "")
+    try:
+        tariff = shaper.build({"id": stem, **document.tree}, _kind(Tariff), "")
+    except Enough:
+        tariff = UNREAD
     if tariff is not UNREAD:
         tariff = _with_deck(tariff, "", shaper, Path("." if path == "-" else path).parent)
     wrong = [] if tariff is UNREAD else check(tariff)

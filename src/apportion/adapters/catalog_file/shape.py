@@ -20,9 +20,14 @@ from apportion.model.references import near
 from apportion.money import Exact
 
 UNREAD: Any = object()
+FINDINGS_MAX = 1000
 _TEXT_MAX = 10_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WORDS = {bool: "true or false", int: "a number", Number: "a number", str: "text", list: "a list", dict: "a table"}
+
+
+class Enough(Exception):
+    """So much is wrong that nobody needs to know the rest."""
 
 
 class Shaper:
@@ -39,7 +44,13 @@ class Shaper:
         self._local = local
 
     def add(self, where: str, message: str, fix: str = "", code: RefusalCode = RefusalCode.CATALOG_INVALID) -> Any:
-        """Report a finding; gives ``UNREAD``, so that a caller can return it."""
+        """Report a finding; gives ``UNREAD``, so that a caller can return it.
+
+        Raises:
+            Enough: there are as many as anybody reads.
+        """
+        if len(self.refusals) >= FINDINGS_MAX:
+            raise Enough
         self.refusals.append(Refusal(code, message, field=where.rpartition(".")[2], fix=fix, where=where))
         return UNREAD
 
