@@ -18,10 +18,10 @@ name = "calls"
 [services.call]
 retail = "talk"
 measures = { seconds = "s" }
-session = { slice = { seconds = "60" }, validity = 600, offer = 600 }
+session = { slice = { seconds = "60" }, validity = 600, offer = 600, receipt = ["seconds"] }
 [services.call.parts]
 model = { provider = "vera", wholesale = { vera = "model" } }
-line = { provider = "nils", wholesale = { nils = "line" } }
+line = { provider = "nils", wholesale = { nils = "line", olga = "line" } }
 [tariffs]
 talk = { currency = "EUR", components = [{ kind = "unit", name = "talk", measure = "seconds", price = 0.01 }] }
 model = { currency = "EUR", components = [{ kind = "unit", name = "model", measure = "seconds", price = 0.004 }] }
@@ -29,8 +29,10 @@ line = { currency = "EUR", components = [{ kind = "unit", name = "line", measure
 [providers]
 vera = {}
 nils = {}
+olga = {}
 [payers]
 ada = { currency = "EUR" }
+ben = { currency = "EUR", opening = "1" }
 """
 At = Callable[..., Done]
 
@@ -139,3 +141,36 @@ def test_a_key_opens_only_sessions_that_it_is_bounded_to(at: At, monkeypatch: py
     monkeypatch.setenv("APPORTION_KEY", made["secret"])
     refused = at("session", "open", "call", "ada", "--part", "model=vera")
     assert refused.code == 1 and "may not charge the payer 'ada'" in refused.err
+
+
+def test_a_call_is_changed_while_it_runs(at: At) -> None:
+    call = opened(at)
+    at("session", "report", call["id"], "seconds=20")
+    changed = at("session", "change", call["id"], "--part", "line=olga", "--join", "ben")
+    assert changed.code == 0 and "line by olga" in changed.out
+    assert at("session", "report", call["id"], "seconds=40", "--final").code == 0
+    assert {p["charged"] for p in at("session", "show", call["id"], "--json").json["payers"]} == {
+        "0.300000000", "0.100000000",
+    }  # fmt: skip
+    unknown = at("session", "change", call["id"], "--part", "line=nobody")
+    assert unknown.code == 1
+    early = opened(at)
+    assert at("session", "confirm", early["id"], "seconds=10").code == 1
+    none = at("session", "accept", early["id"])
+    assert none.code == 1 and "no offer" in none.err
+
+
+def test_value_with_a_purpose_is_granted_and_bought(at: At) -> None:
+    words = ("grant", "ada", "0.30", "EUR", "--funded", "sponsor", "--service", "call", "--reference", "gift")
+    given = at(*words)
+    assert given.code == 0 and given.out.startswith("0.300000000 EUR for ada in bkt_")
+    assert (
+        at("grant", "ada", "0.30", "EUR", "--funded", "sponsor", "--service", "call", "--reference", "gift").out
+        == given.out
+    )
+    bought = at("allowance", "ada", "100", "seconds", "0.50", "EUR")
+    assert bought.code == 0 and bought.out.startswith("100 seconds for ada at 0.500000000 EUR, in alw_")
+    rows = {(one["role"], one["posted"]) for one in at("balance", "ada", "--json").json}
+    assert ("bucket", "0.300000000") in rows or ("payer", "1.800000000") in rows
+    assert at("grant", "nobody", "1", "EUR").code == 1
+    assert at("allowance", "ada", "100", "apples", "1", "EUR").code == 1

@@ -160,3 +160,20 @@ def _no_option(kind: Any, word: str) -> None:
 Words = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)]
 ANSWER, TABLE, PLACE = Answer(), TableAnswer(), Place()
 Live = Annotated[bool, Parameter(name="--progress", help="Live progress on standard error, also without a terminal.")]
+
+
+def read(words: dict[str, Any], kind: Any) -> Any:
+    """The record that a command's words make.
+
+    Raises:
+        Refused: BAD_INPUT, with the field.
+    """
+    import msgspec
+
+    from apportion.errors import RefusalCode, refuse
+
+    try:
+        return msgspec.convert(words, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise refuse(RefusalCode.BAD_INPUT, f"{message}.", field=path.rstrip("`").lstrip(".")) from None

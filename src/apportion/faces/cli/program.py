@@ -13,6 +13,7 @@ from apportion.faces.cli import (
     accounts,
     books,
     catalogs,
+    funds,
     inquiry,
     payments,
     pricing,
@@ -33,7 +34,7 @@ PROGRAM = __name__.partition(".")[0]
 GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Start": [start.demo, start.init],
     "Price": [pricing.rate, pricing.allocate],
-    "Book": [books.run, books.close, books.topup],
+    "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],

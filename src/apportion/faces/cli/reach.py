@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apportion.faces.client import Client
     from apportion.faces.reading import Commands
     from apportion.faces.sessions import Sessions
+    from apportion.faces.stocks import Stocks
     from apportion.model.access import KeyView, NewKey
     from apportion.model.catalog import Catalog
     from apportion.model.command import ChargeUsage, RejectUsage
@@ -93,6 +94,11 @@ class Reach(ABC):
     @abstractmethod
     def sessions(self) -> Sessions:
         """The verbs of charging sessions."""
+
+    @property
+    @abstractmethod
+    def stocks(self) -> Stocks:
+        """The verbs of buckets and allowances."""
 
     @abstractmethod
     def trust(self, account: str) -> TrustView:
@@ -175,6 +181,12 @@ class Here(Reach):
         from apportion.faces.sessions import Sessions
 
         return Sessions(self._ask, self._pages)
+
+    @property
+    def stocks(self) -> Stocks:
+        from apportion.faces.stocks import Stocks
+
+        return Stocks(self._ask)
 
     def _ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
         """An operation of the table, done here and now for the operator."""
@@ -323,6 +335,10 @@ class There(Reach):
     @property
     def sessions(self) -> Sessions:
         return self.client.sessions
+
+    @property
+    def stocks(self) -> Stocks:
+        return self.client.stocks
 
     def trust(self, account: str) -> TrustView:
         return self.client.trust(account)

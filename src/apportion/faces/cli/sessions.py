@@ -1,4 +1,4 @@
-"""Charging sessions: ``session open``, ``report``, ``end``, ``show``, ``list`` and ``watch``."""
+"""Charging sessions: ``session open``, ``report``, ``change``, ``end``, ``show``, ``watch`` and what else they need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, BadUsage, Place, TableAnswer, Words
+from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, BadUsage, Place, TableAnswer, Words, read
 from apportion.faces.cli.reach import changing, reading
 from apportion.faces.tables import Table, json_text, trimmed
 
@@ -53,7 +53,7 @@ def open(
         "attributes": _pairs(attribute, "attribute"),
     }
     with changing(place) as books:
-        found = books.sessions.open(_read(asked, SessionAsked))
+        found = books.sessions.open(read(asked, SessionAsked))
     answer.give(found, _text(found))
 
 
@@ -98,10 +98,96 @@ def report(
         if not number:
             parts = books.sessions.get(id).parts
             number = 1 + max((one.number for one in parts if one.part == part), default=0)
-        found = books.sessions.report(id, [_read(counters | {"number": number}, Report)])
+        found = books.sessions.report(id, [read(counters | {"number": number}, Report)])
     said = found.reports[0]
     answer.give(found, f"{_said(said)}\n{_text(found.session)}")
     return 1 if said.refusal is not None else 0
+
+
+def change(
+    id: str,
+    /,
+    *,
+    part: Pairs = (),
+    attribute: Pairs = (),
+    reprice: bool = False,
+    join: Pairs = (),
+    leave: Pairs = (),
+    place: Place = PLACE,
+    answer: Answer = ANSWER,
+) -> None:
+    """Change a session while it runs, all at once or not at all.
+
+    Such as: apportion session change ses_4cn2… --part bridge=other --join ben
+
+    What was used so far is charged on the old terms. What the payers could not fund changes nothing.
+
+    Args:
+        id: The session.
+        part: Who delivers a part from now on, as PART=PROVIDER. May be repeated.
+        attribute: What decides on the price and changes, as NAME=VALUE. May be repeated.
+        reprice: Take the catalog now in force.
+        join: A payer who joins, with a fixed share as ben=1. May be repeated.
+        leave: A payer who leaves. May be repeated.
+    """
+    from apportion.model.session_asked import Change
+
+    asked = {
+        "providers": _pairs(part, "part"),
+        "attributes": _pairs(attribute, "attribute"),
+        "reprice": reprice,
+        "join": [dict(zip(("payer", "weight"), _split(one), strict=False)) for one in join],
+        "leave": leave,
+    }
+    with changing(place) as books:
+        found = books.sessions.change(id, read(asked, Change))
+    answer.give(found, _text(found))
+
+
+def confirm(
+    id: str,
+    /,
+    *used: Words,
+    part: str = "",
+    provider: str = "",
+    place: Place = PLACE,
+    answer: Answer = ANSWER,
+) -> None:
+    """Confirm what a part still delivered before it fell silent, within its last grant.
+
+    Such as: apportion session confirm ses_4cn2… seconds=90
+
+    Args:
+        id: The session.
+        used: What was used until then, as MEASURE=QUANTITY.
+        part: The part that fell silent; the whole service when not given.
+        provider: Who delivered it, when the part was handed from one provider to another.
+    """
+    from apportion.model.session_asked import Confirmed
+
+    asked = {"used": _pairs(used, "used"), "part": part, "provider": provider}
+    with changing(place) as books:
+        found = books.sessions.confirm(id, read(asked, Confirmed))
+    answer.give(found, _text(found))
+
+
+def accept(id: str, /, *, amount: str = "", payer: str = "", place: Place = PLACE, answer: Answer = ANSWER) -> None:
+    """Accept the offer of a session that is short of value: it is fetched by the payer's means of payment, once.
+
+    Args:
+        id: The session.
+        amount: How much; what the offer needs when not given.
+        payer: Who pays; the session's first payer when not given.
+    """
+    from apportion.errors import RefusalCode, refuse
+    from apportion.model.session_asked import Accepted
+
+    with changing(place) as books:
+        offer = books.sessions.get(id).offer
+        if offer is None:
+            raise refuse(RefusalCode.NOT_FOUND, "the session has no offer now.", field="offer", fix="It needs none.")
+        found = books.sessions.accept(id, Accepted(offer.id, amount, payer))
+    answer.give(found, _text(found))
 
 
 def end(id: str, /, *, reason: str = "ended", place: Place = PLACE, answer: Answer = ANSWER) -> None:
@@ -162,7 +248,7 @@ def watch(id: str, /, *, seconds: int = 0, place: Place = PLACE, answer: Answer 
             time.sleep(_LOOK_SECONDS)
 
 
-COMMANDS: tuple[Callable[..., Any], ...] = (open, report, end, show, listed, watch)
+COMMANDS: tuple[Callable[..., Any], ...] = (open, report, change, confirm, accept, end, show, listed, watch)
 
 
 def commands(group: Any, default_parameter: Parameter | None) -> App:
@@ -192,18 +278,6 @@ def _pairs(words: tuple[str, ...], name: str) -> dict[str, str]:
             raise BadUsage(f"{name}: write NAME=VALUE, each name once, not {word[:40]!r}.")
         found[key] = value
     return found
-
-
-def _read(asked: dict[str, Any], kind: Any) -> Any:
-    import msgspec
-
-    from apportion.errors import RefusalCode, refuse
-
-    try:
-        return msgspec.convert(asked, kind)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise refuse(RefusalCode.BAD_INPUT, f"{message}.", field=path.rstrip("`").lstrip(".")) from None
 
 
 def _said(one: ReportAnswer) -> str:
