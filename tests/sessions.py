@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from apportion.adapters.outside import SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
@@ -15,7 +16,8 @@ from apportion.engine.verify.verdict import Outside
 from apportion.model.account import Role
 from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
-from apportion.model.command import Outcome, TopUp
+from apportion.model.command import BuyAllowance, Outcome, TopUp
+from apportion.model.funding import AllowanceLine
 from apportion.model.party import Payer, Provider
 from apportion.model.payment import PaymentLine
 from apportion.model.session import Meter, SessionLine, SessionState, SessionTerms
@@ -117,6 +119,21 @@ class Rig:
     def top_up(self, payer: str, amount: str) -> None:
         outcome = self.do(TopUp(payer, amount, "EUR", f"bank {next(_NUMBERS)}"))
         assert outcome.refusal is None, outcome.refusal
+
+    def buy(self, payer: str, price: str, units: str, measure: str = "seconds", **more: Any) -> str:
+        """Units bought out of what the payer has; the id of the allowance."""
+        reference = f"order {next(_NUMBERS)}"
+        command = BuyAllowance(
+            payer=payer, currency="EUR", price=price, measure=measure, units=units, reference=reference, **more
+        )  # fmt: skip
+        outcome = self.do(command)
+        assert outcome.refusal is None, outcome.refusal
+        return self.allowances()[-1].id
+
+    def allowances(self) -> list[AllowanceLine]:
+        """Every allowance as it stands, in the order in which they were bought."""
+        lines = (line for _, line in self.engine.books.lines())
+        return list({line.id: line for line in lines if isinstance(line, AllowanceLine)}.values())
 
     def do(self, command: object) -> Outcome:
         return self.engine.writer.commit([command])[0]

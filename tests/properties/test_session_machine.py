@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
 
-from apportion.model.funding import Alternate
+from apportion.model.command import BuyAllowance
+from apportion.model.funding import AllowanceLine, Alternate
 from apportion.model.party import Payer
 from apportion.model.session import SessionState
 from apportion.model.session_asked import Change, Confirmed, Ended, PartAsked, Report, SessionAsked, SessionCommand
@@ -35,6 +38,7 @@ class Sessions(RuleBasedStateMachine):
         bob = Payer("bob", "EUR", credit="0.25")
         self.rig = Rig(replace(given, payers={**given.payers, "ada": ada, "bob": bob}))
         self.ids: list[str] = []
+        self.bought = 0
         for name, amount in zip(PEOPLE, cents, strict=True):
             if amount:
                 self.top_up(name, amount)
@@ -42,6 +46,24 @@ class Sessions(RuleBasedStateMachine):
     @rule(name=NAMES, cents=st.integers(1, 300))
     def top_up(self, name: str, cents: int) -> None:
         self.rig.top_up(name, str(Decimal(cents) / 100))
+
+    @rule(name=NAMES, cents=st.integers(0, 40), units=st.integers(1, 90), lasts=st.sampled_from([0, 0, 15]))
+    def buy(self, name: str, cents: int, units: int, lasts: int) -> None:
+        expires = ""
+        if lasts:
+            expires = (self.rig.clock.at + timedelta(seconds=lasts)).isoformat()
+        self.bought += 1
+        price = str(Decimal(cents) / 100)
+        self.rig.do(
+            BuyAllowance(
+                payer=name, currency="EUR", price=price, measure="seconds", units=str(units), expires=expires,
+                reference=f"order {self.bought}",
+            )
+        )  # fmt: skip
+
+    @rule()
+    def sweep(self) -> None:
+        self.rig.engine.sweep()
 
     @rule(
         target=sessions,
@@ -107,9 +129,18 @@ class Sessions(RuleBasedStateMachine):
         assert len(set(numbers)) == len(numbers)
         open_ = rig.engine.store.holds(rig.engine.tenant, numbers).values()
         assert sum(held.values()) == Decimal(sum(hold.open for hold in open_)) / 10**9
+        aside: dict[str, Decimal] = {}
+        for cover in (cover for line in lines for cover in line.covers):
+            units = Decimal(cover.reserved) - Decimal(cover.booked)
+            aside[cover.allowance] = aside.get(cover.allowance, Decimal(0)) + units
+            assert units >= 0 and Decimal(cover.used) <= Decimal(cover.reserved)
+        for id, course in rig.engine.store.courses(rig.engine.tenant, list(aside)).items():
+            stock = msgspec.json.decode(course.line, type=AllowanceLine)
+            assert Decimal(stock.reserved) == aside[id] and Decimal(stock.left) >= 0
         for line in lines:
             if line.state is SessionState.CLOSED:
                 assert not any(payer.holds for payer in line.payers) and not line.due
+                assert all(cover.reserved == cover.booked for cover in line.covers)
             else:
                 assert line.due or not any(meter.until for meter in line.meters)
 
@@ -120,6 +151,7 @@ class Sessions(RuleBasedStateMachine):
             for id in self.ids:
                 if self.rig.known(id) and any(m.until for m in self.rig.line(id).meters):
                     assert self.rig.line(id).state is SessionState.CLOSED, self.rig.line(id)
+            self.rig.engine.sweep()
             self.rig.prove()
 
 

@@ -97,9 +97,9 @@ class BucketLine(CourseLine, frozen=True, tag="bucket", kw_only=True):
 class AllowanceLine(CourseLine, frozen=True, tag="allowance", kw_only=True):
     """``units`` of ``measure`` that ``payer`` bought for ``price``, and how many are ``left``.
 
-    ``id`` is ``alw_`` and the number of the deferred account, which holds ``deferred``: the price of what is left.
-    units = used + ``left`` + ``lapsed``. ``state`` is open, used or ended. Units are exact text. ``cause`` is the
-    record that bought it.
+    ``id`` is ``alw_`` and the number of the deferred account, which holds ``deferred``: the price of what is left or
+    ``reserved`` for sessions that run. units = used + ``left`` + ``reserved`` + ``lapsed``. ``state`` is open, used or
+    ended. Units are exact text. ``cause`` is the record that bought it.
     """
 
     account: str
@@ -113,6 +113,7 @@ class AllowanceLine(CourseLine, frozen=True, tag="allowance", kw_only=True):
     price: str
     deferred: str
     lapsed: str = "0"
+    reserved: str = "0"
     state: str = "open"
     expires: str = ""
     services: tuple[str, ...] = ()

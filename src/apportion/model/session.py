@@ -60,7 +60,8 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
     more.
 
     It ``began`` with the session or when it took over. It is priced by ``tariff`` from ``since`` on, for what came
-    after ``base``; ``earned`` is the exact share of earlier terms, ``credited`` what was booked (both atoms).
+    after ``base``; ``earned`` is the exact share of earlier terms, ``credited`` what was booked (both atoms);
+    ``turned`` says that there were any, so that fees of a beginning are not due again.
     """
 
     part: str
@@ -73,6 +74,7 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
     base: dict[str, str] = {}
     began: str = ""
     since: str = ""
+    turned: bool = False
     earned: str = "0"
     credited: int = 0
     number: int = 0
@@ -111,6 +113,22 @@ class TaxSum(msgspec.Struct, frozen=True):
     amount: int
 
 
+class Cover(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Units of ``measure`` taken out of an ``allowance`` (its deferred ``account``) for a session, as exact text.
+
+    ``reserved`` of them all together, of which so many were ``used``: those are not priced. ``booked`` is what slices
+    took so far, in whole grains, and ``drawn`` the atoms of the allowance's price that they moved.
+    """
+
+    allowance: str
+    account: str
+    measure: str
+    reserved: str = "0"
+    used: str = "0"
+    booked: str = "0"
+    drawn: int = 0
+
+
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What lets a session go on: at least ``least``, better ``needed`` (decimal text), in by ``until``."""
 
@@ -126,10 +144,10 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
 
     ``event`` says what happened (opened, reported, low, grace, suspended, resumed, altered, confirmed, accepted,
     silent, flagged, closed) and ``reason`` why; the service was used up to ``through``. Retail is priced by ``tariff``
-    of ``catalog`` from ``since`` on for what came after ``base``; earlier terms came to ``net_before`` and
-    ``taxes_before``. ``net``, ``taxes``, ``platform`` and ``sponsored`` were booked so far, in ``slices`` charges;
-    ``postponed`` is what the holds did not cover yet. ``crew_net`` and ``shared`` are the net and the total when
-    providers or payers last changed.
+    of ``catalog`` from ``since`` on for what came after ``base`` and is not in ``covers``; earlier terms came to
+    ``net_before`` and ``taxes_before``. ``net``, ``taxes``, ``platform`` and ``sponsored`` were booked so far, in
+    ``slices`` charges, what was drawn from allowances included; ``postponed`` is what the holds did not cover yet.
+    ``crew_net`` and ``shared`` are the net and the total when providers or payers last changed.
     """
 
     n: int
@@ -153,6 +171,7 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
     taxes: tuple[TaxSum, ...] = ()
     net_before: int = 0
     taxes_before: tuple[TaxSum, ...] = ()
+    turned: bool = False
     platform: int = 0
     sponsored: int = 0
     crew_net: int = 0
@@ -161,6 +180,7 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
     postponed: int = 0
     until: str = ""
     offer: Offer | None = None
+    covers: tuple[Cover, ...] = ()
 
 
 class WaitLine(CourseLine, frozen=True, tag="wait", kw_only=True):

@@ -21,7 +21,7 @@ from apportion.model.payment import EndPayment, SendPayment
 from apportion.model.session import SessionState
 from apportion.model.session_asked import Accepted, Change, Confirmed, Ended, PartAsked, Report, SessionCommand
 from apportion.model.statement import Statement
-from apportion.model.tariff import Tariff, Unit
+from apportion.model.tariff import Flat, Tariff, Unit
 from apportion.model.usage import PayerUse, UsageClass
 from tests.sessions import Rig as _Rig
 from tests.sessions import catalog
@@ -331,6 +331,15 @@ def test_sessions_are_explained_and_stand_on_statements_like_any_charge() -> Non
     ]  # fmt: skip
 
 
+def test_a_session_that_ends_while_a_slice_waits_is_proved_with_what_rounding_kept() -> None:
+    rig = Rig()
+    rig.top_up("ada", "20")
+    id = rig.open("ada", requested={"seconds": "500"})
+    rig.report(id, 1, "77", part="access", final=True)
+    rig.report(id, 1, "64", final=True)  # the whole counts less than its part did: nothing more is due
+    assert rig.line(id).state is SessionState.CLOSED and rig.balance("ada") == "19.18"
+
+
 def paying(limit: str = "0.30", grace: int = 30) -> _Rig:
     """A call on its last coins, whose payer has a means of payment."""
     given = catalog(grace=grace, grace_limit=limit)
@@ -446,3 +455,34 @@ def test_a_bucket_for_the_service_lets_a_session_go_on_and_its_rest_is_given_bac
     rig.end(id)
     assert rig.balance("ada") == "0" and rig.balance("ada", "held") == "0"
     assert [view.posted for view in rig.engine.books.accounts() if view.role == "bucket"] == ["0.400000000"]
+
+
+def test_two_changes_at_one_instant_owe_no_start_twice() -> None:
+    given = catalog()
+    dear = Tariff(id="bridge", currency="EUR", components=(Flat(name="start", price="0.03"), Unit(
+        name="s", measure="seconds", price="0.004"
+    )))  # fmt: skip
+    rig = Rig(replace(given, tariffs={**given.tariffs, "bridge": dear}))
+    rig.top_up("ada", "10")
+    id = rig.open("ada")
+    for name in ("bob", "cleo"):
+        assert rig.ask(id, Change(reprice=True, join=(PayerUse(name, pays=False),))).refusal is None
+    rig.report(id, 1, "50", seconds=50)
+    rig.end(id)
+    assert rig.balance("ada") == "9.45"
+    assert rig.income() == {"telco": "0.05", "bridge-a": "0.23", "fees": "0.27"}
+
+
+def test_a_dearer_provider_is_paid_at_once_though_the_platform_earned_before() -> None:
+    given = catalog()
+    dear = Tariff(id="bridge2", currency="EUR", components=(Unit(name="s", measure="seconds", price="0.05"),))
+    call = replace(given.services["call"], guard=False, sponsor="goodwill")
+    tariffs = {**given.tariffs, "bridge2": dear}
+    rig = Rig(replace(given, tariffs=tariffs, services={**given.services, "call": call}))
+    rig.top_up("ada", "100")
+    id = rig.open("ada", requested={"seconds": "600"})
+    rig.report(id, 1, "500", seconds=500)
+    assert rig.ask(id, Change({"bridge": "bridge-b"})).refusal is None
+    rig.report(id, 2, "520", seconds=20)
+    assert rig.income()["bridge-b"] == "1" and rig.income()["goodwill"] == "-0.82"
+    rig.end(id)

@@ -104,7 +104,10 @@ class BucketView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AllowanceView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An allowance as it stands: ``left`` of its ``units``, drawn before money; ``deferred`` was paid for them."""
+    """An allowance as it stands: ``left`` of its ``units``, drawn before money, and what sessions have ``reserved``.
+
+    ``deferred`` was paid for both.
+    """
 
     id: str
     account: str
@@ -115,6 +118,7 @@ class AllowanceView(msgspec.Struct, frozen=True, omit_defaults=True):
     deferred: str
     expires: str = ""
     services: tuple[str, ...] = ()
+    reserved: str = "0"
 
 
 class AlternateView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -232,8 +236,9 @@ def _buckets(
 def _allowances(lines: Sequence[BucketLine | AllowanceLine]) -> Iterator[AllowanceView]:
     for one in sorted((one for one in lines if isinstance(one, AllowanceLine)), key=allowance_order):
         yield AllowanceView(
-            one.id, one.account, one.name, one.measure, one.units, one.left, one.deferred, one.expires, one.services
-        )
+            one.id, one.account, one.name, one.measure, one.units, one.left, one.deferred, one.expires, one.services,
+            one.reserved,
+        )  # fmt: skip
 
 
 def _alternates(engine: Engine, sight: Sight, line: FundingLine) -> Iterator[AlternateView]:

@@ -22,6 +22,7 @@ from apportion.model.ids import key_id, number_id, read_number
 from apportion.money import Exact, Money
 from apportion.money.exact import decimal_text
 from apportion.ports import Key
+from apportion.stages.credit.funding import lapsed
 
 SPONSOR, BREAKAGE = "marketing", "breakage"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -145,7 +146,8 @@ class StockDecision:
         movements = merge([*((draw.account, -draw.atoms) for draw in draws), (account, price.atoms)])
         if movements:
             lines = [_entry(work, key, line.cause, "allowance", movements), *purse.counted(draws)]
-        work.record(key, "done", digest, *lines, *_listed(work, payer, allowance=line.id), work.move(line))
+        listed = _listed(work, payer, allowance=line.id)
+        work.record(key, "done", digest, *lines, *listed, work.move(line), *wake(work, payer))
         return Outcome(None, line.cause, total=price.atoms)
 
 
@@ -220,7 +222,7 @@ def _listed(work: Work, payer: Account, *, bucket: str = "", allowance: str = ""
 def _lapse(work: Work, id: str) -> Outcome:
     """What is left of a bucket or allowance whose time is up goes to the platform, or back to the sponsor.
 
-    What holds set aside stays until they end; meanwhile nothing new is drawn.
+    What holds set aside stays until they end, and what sessions reserved; meanwhile nothing new is drawn.
     """
     stored = work.course(id)
     line = stock_of(stored) if stored else None
@@ -230,15 +232,16 @@ def _lapse(work: Work, id: str) -> Outcome:
     room = account.posted - account.held
     later = _instant((datetime.fromisoformat(work.at) + _LATER).isoformat())
     held = account.held > 0
-    ends = {"at": work.at, "due": later if held else "", "state": "open" if held else "ended"}
     asset = work.asset_of(account)
     if isinstance(line, AllowanceLine):
-        now: BucketLine | AllowanceLine = msgspec.structs.replace(
-            line, **ends, left="0", lapsed=line.left, deferred=decimal_text(account.held, asset.scale)
-        )
+        rest, room = lapsed(line, asset)
+        now: BucketLine | AllowanceLine = msgspec.structs.replace(rest, at=work.at)
+        held = rest.state == "open"
     else:
+        ends = {"at": work.at, "due": later if held else "", "state": "open" if held else "ended"}
         now = msgspec.structs.replace(line, **ends)
-    entry, key = b"", _key("lapse", f"{id}\x00{work.at}")
+    again = f"\x00{line.lapsed}" if isinstance(line, AllowanceLine) and line.lapsed != "0" else ""
+    entry, key = b"", _key("lapse", f"{id}\x00{work.at}{again}")
     if room > 0:
         if isinstance(line, BucketLine) and line.sponsor:
             taker, kind = work.numbered(read_number(line.sponsor)), "returned"

@@ -23,9 +23,9 @@ from apportion.engine.sessions.contract import (
     payable,
     read,
     used,
-    whole,
     written,
 )
+from apportion.engine.sessions.covers import drawn, grown, priced
 from apportion.model.charge import PriceLine
 from apportion.model.session import Meter, SessionLine, TaxSum
 from apportion.money import Exact
@@ -36,7 +36,10 @@ _MICRO = timedelta(microseconds=1)
 
 
 class Bill(NamedTuple):
-    """A session's sums in atoms: ``net``, ``taxes``, and the exact share of each meter after the first."""
+    """A session's sums in atoms: ``net``, ``taxes``, and the exact share of each meter after the first.
+
+    ``net`` has what was drawn from allowances so far, beside the price of what they do not cover.
+    """
 
     net: int
     taxes: tuple[TaxSum, ...]
@@ -56,14 +59,15 @@ def bill(contract: Contract, line: SessionLine, pick: Pick = payable, until: dat
     """
     until = until or parsed(line.through)
     net, taxes = _retail(contract, line, pick, until)
+    net += drawn(line)
     return Bill(net, taxes, [*_earned(contract, line, pick, until, net)])
 
 
 def _retail(contract: Contract, line: SessionLine, pick: Pick, until: datetime) -> tuple[int, tuple[TaxSum, ...]]:
-    """Net and taxes: of earlier terms, and of those in force."""
+    """Net and taxes of what money pays for: of earlier terms, and of those in force."""
     pricer, rule = contract.retail, contract.retail.tariff.rounding
-    quantities = minus(whole(line.meters, pick), read(line.base))
-    signed = [(1, quantities)] if line.since == line.start else [(1, quantities), (-1, {})]
+    quantities = minus(priced(line, pick), read(line.base))
+    signed = [(1, quantities)] if not line.turned else [(1, quantities), (-1, {})]
     net, sums = line.net_before, {(t.name, t.rate): (t.base, t.amount) for t in line.taxes_before}
     for sign, some in signed:
         money, taxed, _ = charge_amounts(contract.price(pricer, line.since, until, some), contract.asset, rule)
@@ -128,15 +132,15 @@ def price_lines(contract: Contract, before: SessionLine, line: SessionLine) -> t
     """
     found: list[PriceLine] = []
     old: Sequence[PriceLine] = ()
-    if line.since == before.since:
+    if (line.since, line.turned) == (before.since, before.turned):
         if before.slices:
-            old = _components(contract, before, minus(whole(before.meters, payable), read(before.base)))
+            old = _components(contract, before, minus(priced(before), read(before.base)))
     else:
-        rest = Exact(line.net_before - before.net, contract.asset.unit)
+        rest = Exact(line.net_before + drawn(before) - before.net, contract.asset.unit)
         found.append(PriceLine("earlier terms", "", "1", "", rest.text()))
         old = _components(contract, line, {})
     known = {(one.component, one.measure, one.price): one for one in old}
-    for one in _components(contract, line, minus(whole(line.meters, payable), read(line.base))):
+    for one in _components(contract, line, minus(priced(line), read(line.base))):
         less = known.get((one.component, one.measure, one.price))
         if less is not None:
             quantity = Exact.parse(one.quantity) - Exact.parse(less.quantity)
@@ -166,13 +170,20 @@ def turn(contract: Contract, line: SessionLine, *, retail: bool = True, crew: bo
         turned = [
             meter
             if meter.ended
-            else replace(meter, earned=earned.text(), base=written(own(meters, meter, pick)), since=line.through)
+            else replace(
+                meter, earned=earned.text(), base=written(own(meters, meter, pick)), since=line.through, turned=True
+            )  # fmt: skip
             for meter, earned in zip(meters[1:], now.earned, strict=True)
         ]
         line = replace(line, meters=(meters[0], *turned), crew_net=now.net)
     if retail:
         line = replace(
-            line, net_before=now.net, taxes_before=now.taxes, base=written(whole(meters, payable)), since=line.through
+            line,
+            net_before=now.net - drawn(line),
+            taxes_before=now.taxes,
+            base=written(priced(line)),
+            since=line.through,
+            turned=True,
         )
     return line
 
@@ -190,19 +201,20 @@ def finish(contract: Contract, line: SessionLine, places: Sequence[int]) -> Sess
 def advance(contract: Contract, line: SessionLine, meters: tuple[Meter, ...], until: datetime) -> SessionLine:
     """The session with new counters at an instant; bands of the tariffs that begin on the way turn its terms.
 
-    Between two reports use is taken to be even, so that each band gets its part of it by time.
+    Between two reports use is taken to be even, so that each band gets its part of it by time; what was bought before
+    is used first.
     """
     begun = parsed(line.through)
     bounds = contract.bounds(begun, until) if until > begun else []
     for bound in bounds:
         share = Exact((bound - begun) // _MICRO, (until - begun) // _MICRO)
         between = tuple(_between(a, b, share) for a, b in zip(line.meters, meters, strict=False))
-        line = turn(contract, replace(line, meters=between, through=instant(bound)))
+        line = turn(contract, replace(line, meters=between, covers=grown(line, between), through=instant(bound)))
     last = [
-        replace(new, base=old.base, since=old.since, earned=old.earned, ended=old.ended)
+        replace(new, base=old.base, since=old.since, turned=old.turned, earned=old.earned, ended=old.ended)
         for old, new in zip(line.meters, meters, strict=True)
     ]
-    return replace(line, meters=tuple(last), through=instant(max(until, begun)))
+    return replace(line, meters=tuple(last), covers=grown(line, last), through=instant(max(until, begun)))
 
 
 def _between(before: Meter, after: Meter, share: Exact) -> Meter:

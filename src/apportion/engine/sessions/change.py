@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from apportion.engine.sessions.bill import replace, turn
 from apportion.engine.sessions.contract import Contract, check_tariffs
+from apportion.engine.sessions.covers import sole
 from apportion.engine.sessions.grant import guarded, needs
 from apportion.engine.sessions.opening import meters_of, payer_account, resolve
+from apportion.engine.sessions.reserving import give_back
 from apportion.engine.sessions.row import Row
 from apportion.engine.sessions.slice import line_total, owed
 from apportion.engine.terms import Terms
@@ -27,9 +29,9 @@ def change(row: Row, given: Change, terms: Terms) -> None:
         Refused: UNKNOWN_PART, UNKNOWN_PROVIDER, UNKNOWN_PAYER, BAD_INPUT, MARGIN_GUARD; INSUFFICIENT_FUNDS when the
             payers do not have the value for what is granted on the new terms.
     """
-    line, contract = row.line, row.contract
+    mark, contract = row.mark(), row.contract
     slice_ = row.due()
-    taken = [0] * len(line.payers) if slice_ is None else slice_.shares
+    taken = [0] * len(row.line.payers) if slice_ is None else slice_.shares
     if slice_ is not None:
         row.line = slice_.after
     _apply(row, given, terms)
@@ -45,7 +47,8 @@ def change(row: Row, given: Change, terms: Terms) -> None:
                 field="payers",
                 fix="Add value to the account, or let the grant run out first.",
             )
-    row.line, row.contract = line, contract
+    row.back(mark)
+    row.contract = contract
     row.charge()
     _apply(row, given, terms)
     for place, payer in enumerate(row.line.payers):
@@ -120,7 +123,10 @@ def _heir(line: SessionLine, meter: Meter) -> Meter:
 
 
 def _payers(row: Row, given: Change) -> None:
-    """Payers who join or leave: shares so far are kept, what follows is shared anew."""
+    """Payers who join or leave: shares so far are kept, what follows is shared anew.
+
+    Units that were set aside for the one who paid alone go back, unless it still does.
+    """
     line, total = row.line, line_total(row.line)
     shares = owed(row.contract, line, total)
     payers = [
@@ -147,3 +153,5 @@ def _payers(row: Row, given: Change) -> None:
             RefusalCode.UNKNOWN_PAYER, "nobody would be left who pays.", field="leave", fix="End the session instead."
         )
     row.line = replace(line, payers=tuple(payers), shared=total)
+    if sole(row.line) != sole(line):
+        give_back(row)

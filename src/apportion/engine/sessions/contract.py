@@ -49,7 +49,7 @@ class Contract:
     def exact(self, pricer: Pricer, meter: Meter, until: datetime, quantities: Quantities) -> Exact:
         """The price of a part; what is due once per session counts only under the terms of its beginning."""
         exact = self.price(pricer, meter.since, until, quantities).exact
-        if meter.since != meter.began:
+        if meter.turned:
             exact -= self.price(pricer, meter.since, until, {}).exact
         return exact
 

@@ -9,10 +9,11 @@ import msgspec
 from apportion.engine.sessions import waiting
 from apportion.engine.sessions.bill import finish, replace
 from apportion.engine.sessions.change import change
-from apportion.engine.sessions.contract import ZERO, read, used
+from apportion.engine.sessions.contract import ZERO, Quantities, read, used
 from apportion.engine.sessions.grant import extend, guarded, slice_of
 from apportion.engine.sessions.opening import first_line, known_units
 from apportion.engine.sessions.reporting import Taken, confirm, place_of, take
+from apportion.engine.sessions.reserving import give_back, plenty
 from apportion.engine.sessions.row import Row
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work
@@ -168,8 +169,10 @@ class SessionDecision:
             return Outcome(UsageClass.DUPLICATE, row.line.id)
         row.charge()
         if report.final:
+            if not set(_metered(row.line)) - {place}:
+                return self._close(row, "ended")
             row.line = finish(row.contract, row.line, [place])
-            return self._done(row, "reported") if _metered(row.line) else self._close(row, "ended")
+            return self._done(row, "reported")
         return self._go_on(row, {place: report.requested})
 
     def _go_on(self, row: Row, asked: dict[int, Units]) -> Outcome:
@@ -205,6 +208,7 @@ class SessionDecision:
         least = Money.parse(session.low, row.contract.asset).atoms
         paying = [payer for payer in line.payers if payer.pays and not payer.left]
         low = bool(final) or any(row.purse(payer).available() < least for payer in paying)
+        low = low and (bool(final) or not plenty(row, _wanted(row)))
         if low and line.state is SessionState.ACTIVE:
             row.line = replace(line, state=SessionState.LOW, event="low", reason="value")
             waiting.offer_value(row, final or _metered(line))
@@ -317,6 +321,7 @@ class SessionDecision:
         waiting.forget(row)
         meters = tuple(replace(m, until="", ended=True, final=False, silent=False) for m in row.line.meters)
         row.settle()
+        give_back(row)
         row.line = replace(
             row.line, meters=meters, state=SessionState.CLOSED, event="closed", reason=reason, until="", offer=None
         )
@@ -347,6 +352,12 @@ def _due(line: SessionLine) -> str:
 def _metered(line: SessionLine) -> list[int]:
     """The meters that report under grants."""
     return [place for place, meter in enumerate(line.meters) if meter.until and not meter.ended]
+
+
+def _wanted(row: Row) -> Quantities:
+    """What is granted next if nobody asks for more or less: a slice of every measure that is under a grant."""
+    slice_, meters = read(row.contract.session.slice), row.line.meters
+    return {m: slice_.get(m, ZERO) for place in _metered(row.line) for m in meters[place].granted}
 
 
 def _dry(line: SessionLine, place: int) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from apportion.engine.charging import instant
 from apportion.engine.sessions.bill import advance, bill, replace
 from apportion.engine.sessions.contract import ZERO, Quantities, parsed, payable, read, used, whole, written
+from apportion.engine.sessions.reserving import reserve
 from apportion.engine.sessions.row import Row
 from apportion.engine.sessions.slice import line_total, owed
 from apportion.errors import RefusalCode, Refused, refuse
@@ -45,13 +46,15 @@ def needs(row: Row, line: SessionLine) -> list[int]:
 
 
 def extend(row: Row, place: int, requested: Quantities) -> bool:
-    """Grant as much of a request to the meter at ``place`` as the value pays for, and hold it.
+    """Grant as much of a request to the meter at ``place`` as units bought before and the value pay for; hold it.
 
     False when not even one step is paid for, or no price is known for it; then nothing has changed.
     """
     count, step = steps_of(requested or slice_of(row, place))
     open_ = [row.open(payer) for payer in row.line.payers]
     free = [row.purse(payer).available() for payer in row.line.payers]
+    mark = row.mark()
+    reserve(row, _granted(row.line, place, step, count), step)
 
     @functools.cache
     def missing(steps: int) -> list[int]:
@@ -62,14 +65,19 @@ def extend(row: Row, place: int, requested: Quantities) -> bool:
         return all(lack <= have for lack, have in zip(missing(steps), free, strict=True))
 
     def modest(steps: int) -> bool:
-        return all(2 * lack <= have for lack, have in zip(missing(steps), free, strict=True))
+        if all(2 * lack <= have for lack, have in zip(missing(steps), free, strict=True)):
+            return True
+        return missing(steps) == missing(1)  # what units cover takes no money from others
 
-    mark = row.mark()
     try:
         quota = grant(count, fits, modest)
         if not quota.steps:
+            row.back(mark)
             return False
         short = missing(quota.steps)
+        if quota.steps < count:  # what is not granted is not set aside
+            row.back(mark)
+            reserve(row, _granted(row.line, place, step, quota.steps), step)
         line = _granted(row.line, place, step, quota.steps)
         until = instant(parsed(row.work.at) + timedelta(seconds=row.contract.session.validity))
         meters = list(line.meters)
@@ -105,12 +113,15 @@ def lacking(row: Row, places: list[int]) -> tuple[int, int]:
     open_ = [row.open(payer) for payer in row.line.payers]
     free = [row.purse(payer).available() for payer in row.line.payers]
     found = []
+    mark = row.mark()
     for parts in (True, False):
         line = row.line
         for place in places:
             count, step = steps_of(slice_of(row, place) or read(line.meters[place].granted))
             line = _granted(line, place, step, 1 if parts else count)
-        wanted = needs(row, line)
+            reserve(row, line, step)
+        wanted = needs(row, replace(line, covers=row.line.covers))
+        row.back(mark)
         missing = [max(0, need - o - f) for need, o, f in zip(wanted, open_, free, strict=True)]
         found.append(sum(missing))
     return found[0], found[1]
@@ -119,13 +130,15 @@ def lacking(row: Row, places: list[int]) -> tuple[int, int]:
 def guarded(row: Row, line: SessionLine) -> None:
     """Refuse terms under which the providers cost more than the fee.
 
+    Units that were bought before count at what they cost now: what was earned with them is no term of the session.
+
     Raises:
         Refused: MARGIN_GUARD.
     """
     if not row.contract.terms.service.guard:
         return
     later = forecast(row, line)
-    now = bill(row.contract, later)
+    now = bill(row.contract, replace(later, covers=()))
     cost = sum(now.earned, ZERO)
     if cost > Exact(now.net) and any(whole(later.meters, payable).values()):
         raise refuse(

@@ -5,12 +5,14 @@ A change is one journal row, so that all of it is there or nothing is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from apportion.engine.charging import CHARGED, ZERO_RATED
-from apportion.engine.funding.purse import Draw, Purse
+from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, Draw, Purse, stock_of
 from apportion.engine.sessions.bill import price_lines, replace
 from apportion.engine.sessions.contract import Contract, minus, payable, used, whole, written
+from apportion.engine.sessions.covers import settle, sole
 from apportion.engine.sessions.slice import Slice, cut, leftovers
 from apportion.engine.terms import Terms
 from apportion.engine.value import hold_line
@@ -19,6 +21,7 @@ from apportion.ledger import holds, proof
 from apportion.ledger.booking import book, charge_movements, merge
 from apportion.model.account import Account, Role
 from apportion.model.charge import Charge, Portion, Share, TaxLine
+from apportion.model.funding import AllowanceLine
 from apportion.model.hold import Hold
 from apportion.model.ids import key_id, read_number
 from apportion.model.journal import UsageLine
@@ -38,8 +41,20 @@ class Paid(NamedTuple):
     atoms: int
 
 
+class Mark(NamedTuple):
+    """How far a change had come: holds and lines by count, the session, the allowances moved."""
+
+    fresh: int
+    lines: int
+    line: SessionLine
+    stocks: dict[str, AllowanceLine]
+
+
 class Row:
-    """A session being changed: ``line`` is how it stands now, ``lines`` what the books get of the change so far."""
+    """A session being changed: ``line`` is how it stands now, ``lines`` what the books get of the change so far.
+
+    ``stocks`` are the allowances that the change has moved.
+    """
 
     def __init__(self, work: Work, terms: Terms, line: SessionLine) -> None:
         self.work, self.terms, self.line = work, terms, line
@@ -47,15 +62,17 @@ class Row:
         self.contract = Contract(line, terms)
         self._fresh: list[tuple[Hold, Draw, Purse]] = []
         self.lines: list[bytes] = []
+        self.stocks: dict[str, AllowanceLine] = {}
         self._before = line
         self._keys: list[tuple[bytes, str, bytes]] = []
         self.charged = 0
         self.below_cost = 0
 
     def write(self) -> int:
-        """Append everything, and the session last; the row's number."""
+        """Append everything, then the session and the allowances that it moved; the row's number."""
         self.line = replace(self.line, n=self.line.n + 1, at=self.work.at)
-        n = self.work.append(*self.lines, self.work.move(self.line))
+        moved = [self.work.move(replace(stock, at=self.work.at)) for stock in self.stocks.values()]
+        n = self.work.append(*self.lines, self.work.move(self.line), *moved)
         for key, state, digest in self._keys:
             self.work.remember(key, state, digest, n)
         return n
@@ -92,13 +109,24 @@ class Row:
                 periods[str(hold.id)] = draw.period
         self._payer(place, replace(payer, holds=(*payer.holds, *numbers), periods=periods))
 
-    def mark(self) -> tuple[int, int, SessionLine]:
-        """A point to come ``back`` to while nothing but holds is placed."""
-        return len(self._fresh), len(self.lines), self.line
+    def stock(self, id: str) -> AllowanceLine:
+        """An allowance as this change leaves it so far."""
+        line = self.stocks.get(id) or stock_of(self.work.course(id))
+        assert isinstance(line, AllowanceLine)
+        return line
 
-    def back(self, mark: tuple[int, int, SessionLine]) -> None:
-        """Take back the holds placed since, as if they had not been."""
-        fresh, lines, self.line = mark
+    def put(self, lines: Iterable[AllowanceLine]) -> None:
+        """Note how allowances now stand."""
+        self.stocks.update({line.id: line for line in lines})
+
+    def mark(self) -> Mark:
+        """A point to come ``back`` to while nothing but holds is placed and units are reserved."""
+        return Mark(len(self._fresh), len(self.lines), self.line, dict(self.stocks))
+
+    def back(self, mark: Mark) -> None:
+        """Take back the holds placed and the units reserved since, as if they had not been."""
+        fresh, lines, self.line, stocks = mark
+        self.stocks = dict(stocks)
         for hold, draw, purse in self._fresh[fresh:]:
             draw.account.held -= hold.open
             purse.restore([draw])
@@ -107,7 +135,7 @@ class Row:
 
     def undo(self) -> None:
         """Take back all of a change that is not made after all, which has placed holds at most."""
-        self.back((0, 0, self.first))
+        self.back(Mark(0, 0, self.first, {}))
 
     def release(self, place: int) -> None:
         """Give back what is still held for a payer."""
@@ -138,7 +166,8 @@ class Row:
             return None  # nothing was reported yet, so nothing was delivered
         held = [self.open(payer) for payer in self.line.payers]
         free = not any(payer.pays for payer in self.line.payers)
-        found = cut(self.contract, self.line, None if free else sum(held))
+        bought = settle(self.line.covers, self.stock, self.contract.asset)
+        found = cut(self.contract, self.line, None if free else sum(held), bought)
         if found is None or any(share > most for share, most in zip(found.shares, held, strict=True)):
             return None
         return found if found.moves or self._moved() else None
@@ -153,7 +182,8 @@ class Row:
         found = self.due()
         if found is None:
             return
-        paid = [
+        paid = self._unload(found)
+        paid += [
             Paid(payer, account, atoms)
             for place, share in enumerate(found.shares)
             for payer in (self.line.payers[place],)
@@ -167,6 +197,14 @@ class Row:
         )
         self.line = replace(found.after, payers=payers)
         self.charged += found.total
+
+    def _unload(self, found: Slice) -> list[Paid]:
+        """Take what was bought out of the allowances."""
+        self.put(found.bought.stocks)
+        return [
+            Paid(self.line.payers[sole(self.line)], self.work.numbered(read_number(name)), atoms)
+            for name, atoms in found.bought.draws
+        ]
 
     def _capture(self, place: int, atoms: int) -> list[tuple[Account, int]]:
         """Take a share out of a payer's holds, the oldest first."""
@@ -270,6 +308,7 @@ class Row:
                 Share(one.account.public, text(one.atoms), "", *self._drawn(one)) for one in _together(paid)
             ),
             taxes=tuple(TaxLine(tax.name, tax.rate, text(tax.base), text(tax.amount)) for tax in found.taxes),
+            allowances=found.bought.covered,
         )  # fmt: skip
 
     def _drawn(self, one: Paid) -> tuple[str, str]:
@@ -279,7 +318,8 @@ class Row:
     def _source(self, payer: SessionPayer, account: Account) -> str:
         if account.public == payer.account:
             return ""
-        return "alternate" if account.role is Role.PAYER else account.role.value
+        known = {Role.PAYER: ALTERNATE, Role.DEFERRED: ALLOWANCE}
+        return known.get(account.role, account.role.value)
 
 
 def _together(paid: list[Paid]) -> list[Paid]:

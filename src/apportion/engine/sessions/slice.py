@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 from apportion.engine.sessions.bill import Bill, bill, replace
 from apportion.engine.sessions.contract import ZERO, Contract, minus, parsed, read
+from apportion.engine.sessions.covers import NOTHING, Bought, sole
 from apportion.model.session import SessionLine, SessionPayer, TaxSum
 from apportion.money import Exact, common, hand_out, residues
 from apportion.money.rounding import nearest
 
 
 class Slice(NamedTuple):
-    """Atoms that move now: ``net`` + Σ taxes = Σ shares; ``net`` + ``sponsored`` = Σ portions + ``platform``.
+    """Atoms that move now: ``net`` + Σ taxes = Σ shares + bought; ``net`` + ``sponsored`` = Σ portions + ``platform``.
 
-    ``portions`` follow the meters after the first, ``shares`` the payers; ``sponsored`` is what the providers cost
-    beyond the fee. ``after`` is the session with all of it booked.
+    ``portions`` follow the meters after the first, ``shares`` the payers, in money; ``bought`` is what comes out of
+    allowances, for the one who pays alone. ``sponsored`` is what the providers cost beyond the fee. ``after`` is the
+    session with all of it booked.
     """
 
     net: int
@@ -31,6 +33,7 @@ class Slice(NamedTuple):
     shares: list[int]
     now: Bill
     after: SessionLine
+    bought: Bought = NOTHING
 
     @property
     def total(self) -> int:
@@ -40,17 +43,20 @@ class Slice(NamedTuple):
     @property
     def moves(self) -> bool:
         """Whether anything is booked with it."""
-        return bool(self.total or self.net or self.sponsored)
+        return bool(self.total or self.net or self.sponsored or self.bought.covered)
 
 
-def cut(contract: Contract, line: SessionLine, limit: int | None) -> Slice | None:
-    """What is to be charged for the session as its counters stand, at most ``limit`` atoms; None when it has to wait.
+def cut(contract: Contract, line: SessionLine, limit: int | None, bought: Bought = NOTHING) -> Slice | None:
+    """What is to be charged for the session as its counters stand; None when it has to wait.
 
-    The limit is what the payers' holds have open, so that nobody pays beyond a grant. It binds only where a tariff
-    made the units dearer than they were when they were granted; what it cuts off waits for the next slice.
+    ``bought`` comes out of allowances, at most ``limit`` atoms out of money. The limit is what the payers' holds have
+    open, so that nobody pays beyond a grant. It binds only where a tariff made the units dearer than they were when
+    they were granted; what it cuts off waits for the next slice.
     """
+    if bought.covered:
+        line = replace(line, covers=bought.covers)
     now = bill(contract, line)
-    over = 0 if limit is None else max(0, now.total - line_total(line) - limit)
+    over = 0 if limit is None else max(0, now.total - line_total(line) - bought.atoms - limit)
     if over and now.taxes:
         return None  # a slice is not cut within its taxes
     now = now._replace(net=now.net - over)
@@ -58,19 +64,33 @@ def cut(contract: Contract, line: SessionLine, limit: int | None) -> Slice | Non
     net = now.net - line.net
     taxes = _less(now.taxes, line.taxes)
     total = net + sum(tax.amount for tax in taxes)
-    if total < 0 or net < 0:
+    if total < bought.atoms or net < bought.atoms:
         return None  # a tariff that gets cheaper on the way: it catches up with the next slices
     cost = sum(now.earned, ZERO)
-    sponsored = max(line.sponsored, nearest(cost.num, cost.den) - now.net) - line.sponsored
+    due = nearest(cost.num, cost.den)
+    lack = _lack(line, due - net)
+    sponsored = max(line.sponsored + lack, due - now.net) - line.sponsored
     portions, platform = _portions(line, now, net + sponsored, line.sponsored + sponsored)
     shares = share_out(contract, line, total, line_total(line) + total)
     meters = [replace(m, credited=m.credited + atoms) for m, atoms in zip(line.meters[1:], portions, strict=True)]
     payers = [replace(p, charged=p.charged + atoms) for p, atoms in zip(line.payers, shares, strict=True)]
+    if bought.atoms:
+        shares[sole(line)] -= bought.atoms
     after = replace(
         line, meters=(line.meters[0], *meters), payers=tuple(payers), net=now.net, taxes=now.taxes,
         platform=line.platform + platform, sponsored=line.sponsored + sponsored, slices=line.slices + 1,
     )  # fmt: skip
-    return Slice(net, taxes, portions, platform, sponsored, shares, now, after)
+    return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought)
+
+
+def _lack(line: SessionLine, due: int) -> int:
+    """What the providers would not get of what is due to them: a slice can cost more than it brings.
+
+    The platform keeps what it earned before, as with records, and a sponsor adds the lack at once, so that nobody waits
+    for a portion; what rounding alone shifts comes with later slices.
+    """
+    lack = due - sum(meter.credited for meter in line.meters[1:])
+    return lack if lack > len(line.meters) else 0
 
 
 def line_total(line: SessionLine) -> int:

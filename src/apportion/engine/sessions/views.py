@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.engine.sessions.contract import written
+from apportion.engine.sessions.covers import covered
 from apportion.engine.terms import Terms
 from apportion.errors import Refusal, RefusalCode, refuse
 from apportion.model.access import AccessRole, Credential
@@ -56,7 +58,8 @@ class Final(msgspec.Struct, frozen=True, omit_defaults=True):
 class SessionView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session as it stood after change ``n``: its ``state``, what happened last, what may be used, what it cost.
 
-    ``threshold`` is the fraction of a grant at which to report; ``until`` when grace or suspension ends.
+    ``threshold`` is the fraction of a grant at which to report; ``until`` when grace or suspension ends. ``covered``
+    are the units so far that came out of allowances, for those who may know.
     """
 
     id: str
@@ -77,6 +80,7 @@ class SessionView(msgspec.Struct, frozen=True, omit_defaults=True):
     until: str = ""
     final: Final | None = None
     offer: Offer | None = None
+    covered: dict[str, str] = {}
 
 
 class SessionPage(msgspec.Struct, frozen=True):
@@ -144,6 +148,7 @@ def view(line: SessionLine, terms: Terms, caller: Credential, own: frozenset[str
         until=line.until,
         final=Final(session.final, session.redirect, session.restrict) if last and session is not None else None,
         offer=None if provider else line.offer,
+        covered={} if provider else written(covered(line)),
     )  # fmt: skip
 
 

@@ -56,6 +56,11 @@ def explain_session(engine: Engine, id: str) -> Explanation:
         for meter in line.meters
         if meter.part or meter.number
     ]
+    parts += [
+        Fact("covered by allowances", f"{cover.used} {cover.measure}", f"{money(cover.drawn)} of {cover.allowance}")
+        for cover in line.covers
+        if cover.used != "0"
+    ]
     tax = sum(one.amount for one in line.taxes)
     paid = [Fact(owners.get(payer.account, payer.account), money(payer.charged)) for payer in line.payers]
     earned = [Fact(f"{m.provider} ({m.part})", money(m.credited)) for m in line.meters[1:]]

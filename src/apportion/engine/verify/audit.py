@@ -60,7 +60,7 @@ class Audit:
         self.funding = Fundings(self.findings, self.books)
         self.payments = Payments(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
-        self.sessions = Sessions(self.findings, self.books, self.rerating)
+        self.sessions = Sessions(self.findings, self.books, self.rerating, self.funding)
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
@@ -196,6 +196,7 @@ class Audit:
         if wrong:
             self.findings.add("charge", row.place(index), line.id, wrong)
         if usage.source.startswith(PREFIX):
+            self.funding.used(line)
             self.sessions.slice(row, index, usage, line, sums)
             return
         prepared = self.rerating.check(row, index, usage, line, sums)

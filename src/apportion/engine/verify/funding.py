@@ -5,16 +5,17 @@ Charges of sessions draw on what was held before, so their order is not looked a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET, CREDIT, cap_id
 from apportion.engine.rating import Prepared, single
-from apportion.engine.verify.books import Books, Standing, atoms, loose_atoms
+from apportion.engine.verify.books import Books, Standing, Wrong, atoms, loose_atoms
 from apportion.engine.verify.charges import Amounts
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.model.charge import Charge
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
 from apportion.model.journal import CourseLine, UsageLine
+from apportion.model.session import Cover
 from apportion.money import Exact
 from apportion.money.exact import decimal_text
 from apportion.stages.credit.funding import (
@@ -43,6 +44,8 @@ class Fundings:
         self._used: dict[str, Exact] = {}
         self._counting: dict[str, int] = {}  # what this row's charge must have moved each cap to
         self._moved: set[str] = set()  # allowances that this row's charge must have moved
+        self._reserved: dict[str, Exact] = {}  # by allowance: what the running sessions have set aside
+        self._reserving: set[str] = set()  # allowances out of which a session of this row took or gave back
         self._named: list[tuple[str, FundingLine | Stock]] = []  # lines to look at when the row is over
 
     def course(self, row: Row, index: int, line: CourseLine) -> None:
@@ -75,7 +78,9 @@ class Fundings:
             self._wrong(row.place(), name, "the charge draws on it, and no line says so.")
         for account in self.books.touched:
             self._deferred(row, account)
-        self._named, self._counting, self._moved = [], {}, set()
+        for id in self._reserving | {one.id for _, one in self._named if isinstance(one, AllowanceLine)}:
+            self._set_aside(row, id)
+        self._named, self._counting, self._moved, self._reserving = [], {}, set(), set()
         self.books.touched.clear()
 
     def charge(
@@ -198,19 +203,47 @@ class Fundings:
             self.findings.add("allowance", place, charge.id, words)
         drawn = []
         scale = prepared.terms.asset.scale
+        self.used(charge)
+        for part in charge.allowances:
+            drawn.append((self.stocks[part.allowance].account, atoms(part.amount, scale), ALLOWANCE))
+        return drawn
+
+    def used(self, charge: Charge) -> None:
+        """Count the units that a charge took out of allowances; a line of each must follow."""
         for part in charge.allowances:
             id = part.allowance
             self._moved.add(id)
             self._used[id] = self._used.get(id, Exact(0)) + Exact.parse(part.units)
-            drawn.append((self.stocks[id].account, atoms(part.amount, scale), ALLOWANCE))
-        return drawn
+
+    def allowance(self, id: str) -> AllowanceLine:
+        """An allowance as it stands."""
+        found = self.stocks.get(id)
+        if not isinstance(found, AllowanceLine):
+            raise Wrong("funding", f"{id[:60]!r} is no allowance of the books.")
+        return found
+
+    def set_aside(self, covers: Iterable[Cover], sign: int) -> None:
+        """Count what a session has set aside (1), or no more has (-1)."""
+        for one in covers:
+            units = Exact.parse(one.reserved) - Exact.parse(one.booked)
+            self._reserved[one.allowance] = self._reserved.get(one.allowance, Exact(0)) + units * Exact(sign)
+            self._reserving.add(one.allowance)
+
+    def _set_aside(self, row: Row, id: str) -> None:
+        """What an allowance says is reserved is what the running sessions have set aside."""
+        line, units = self.stocks.get(id), self._reserved.get(id, Exact(0)).reduced()
+        if not isinstance(line, AllowanceLine) or Exact.parse(line.reserved) != units:
+            said = line.reserved if isinstance(line, AllowanceLine) else "nothing"
+            self._wrong(row.place(), id, f"{said} is reserved, sessions have set aside {units.text()}.")
 
     def _units(self, place: str, line: AllowanceLine) -> None:
-        """Units bought = used + left + lapsed."""
+        """Units bought = used + left + reserved + lapsed."""
         self._moved.discard(line.id)
-        used, left, lapsed = self._used.get(line.id, Exact(0)), Exact.parse(line.left), Exact.parse(line.lapsed)
-        if used + left + lapsed != Exact.parse(line.units) or left.num < 0 or lapsed.num < 0:
-            words = f"{line.units} bought, {used.text()} used, {line.left} left, {line.lapsed} lapsed."
+        used = self._used.get(line.id, Exact(0))
+        left, reserved, lapsed = (Exact.parse(units) for units in (line.left, line.reserved, line.lapsed))
+        if used + left + reserved + lapsed != Exact.parse(line.units) or min(left.num, reserved.num, lapsed.num) < 0:
+            words = f"{line.units} bought, {used.text()} used, {line.left} left, {line.reserved} reserved"
+            words += f", {line.lapsed} lapsed."
             self._wrong(place, line.id, words)
 
     def _stock(self, place: str, line: Stock) -> None:

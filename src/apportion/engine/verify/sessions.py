@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.engine.funding.purse import ALLOWANCE
 from apportion.engine.sessions.bill import advance, bill, price_lines, replace
 from apportion.engine.sessions.contract import ZERO, Contract, parsed, read
+from apportion.engine.sessions.covers import settle, sole
 from apportion.engine.sessions.slice import Slice, cut, leftovers, line_total
 from apportion.engine.verify.books import Books, Wrong, atoms
 from apportion.engine.verify.charges import Amounts
+from apportion.engine.verify.funding import Fundings
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.errors import Refused
 from apportion.model.charge import Charge
 from apportion.model.ids import number_id
 from apportion.model.journal import UsageLine
-from apportion.model.session import Meter, SessionLine, SessionState
+from apportion.model.session import Cover, Meter, SessionLine, SessionState
 from apportion.money import Exact
 
 PREFIX = "ses_"
@@ -35,8 +38,8 @@ class Booked(msgspec.Struct):
 class Sessions:
     """Follows every session through the books."""
 
-    def __init__(self, findings: Findings, books: Books, rerating: Rerating) -> None:
-        self.findings, self.books, self.rerating = findings, books, rerating
+    def __init__(self, findings: Findings, books: Books, rerating: Rerating, funding: Fundings) -> None:
+        self.findings, self.books, self.rerating, self.funding = findings, books, rerating, funding
         self._lines: dict[str, SessionLine] = {}
         self._ended: set[str] = set()
         self._slice: Booked | None = None
@@ -69,13 +72,18 @@ class Sessions:
             self.findings.add("session", place, line.id, wrong)
         if before is not None and not wrong:
             try:
-                after = self._charged(place, before, line, booked)
+                moves = booked is not None or before.covers or line.state is _CLOSED
+                counted = self._counted(before, line) if moves else before
+                after = self._charged(place, before, counted, line, booked)
             except Refused as error:
                 raise Wrong("session", f"rated again it is refused: {error.refusal.sentence()}") from None
             self._sums(place, after, line)
+            self._covers(place, (counted if booked is None else after).covers, line)
             if line.state is _CLOSED:
-                self._settle(after)
+                self._settle(counted if booked is None else after)
         self._holds(place, line)
+        self.funding.set_aside(before.covers if before is not None else (), -1)
+        self.funding.set_aside(line.covers, 1)
         if line.state is _CLOSED:
             self._lines.pop(line.id, None)
             self._ended.add(line.id)
@@ -102,19 +110,25 @@ class Sessions:
     def _contract(self, line: SessionLine) -> Contract:
         return Contract(line, self.rerating.terms(line.catalog))
 
-    def _charged(self, place: str, before: SessionLine, line: SessionLine, booked: Booked | None) -> SessionLine:
-        """The session with what it must have booked; a slice that differs is a finding."""
-        if booked is None:
-            return before
-        contract = self._contract(before)
+    def _counted(self, before: SessionLine, line: SessionLine) -> SessionLine:
+        """The session before with the counters of its next line."""
         meters = tuple(
             replace(old, used=new.used, lost=new.lost, number=new.number)
             for old, new in zip(before.meters, line.meters, strict=False)
         )
         payers = tuple(replace(old, used=new.used) for old, new in zip(before.payers, line.payers, strict=False))
-        counted = advance(contract, replace(before, payers=payers), meters, parsed(line.through))
+        return advance(self._contract(before), replace(before, payers=payers), meters, parsed(line.through))
+
+    def _charged(
+        self, place: str, before: SessionLine, counted: SessionLine, line: SessionLine, booked: Booked | None
+    ) -> SessionLine:
+        """The session with what it must have booked; a slice that differs is a finding."""
+        if booked is None:
+            return before
+        contract = self._contract(before)
         open_ = bill(contract, counted).total - line_total(before)
-        found = cut(contract, counted, open_ - line.postponed if line.postponed else None)
+        bought = settle(counted.covers, self.funding.allowance, contract.asset)  # their lines follow the session's
+        found = cut(contract, counted, open_ - line.postponed if line.postponed else None, bought)
         if found is None:
             self.findings.add("session", place, booked.charge.id, "nothing was to be charged.")
             return before
@@ -136,6 +150,8 @@ class Sessions:
             ("portions", sums.portions, found.portions),
             ("parts", [(p.part, p.provider, p.account, p.tariff) for p in charge.portions], _parts(line.meters[1:])),
             ("number", booked.usage.id, str(found.after.slices)),
+            ("allowances", charge.allowances, found.bought.covered),
+            ("drawn", _drawn(booked), list(found.bought.draws)),
             ("exact", charge.exact, Exact(found.net, 10**sums.scale).text()),
         )
         for name, stored, again in numbers:
@@ -146,6 +162,7 @@ class Sessions:
             owner = share.payer or share.account
             shares[owner] = shares.get(owner, 0) + amount
         due = {p.account: atoms_ for p, atoms_ in zip(line.payers, found.shares, strict=True)}
+        due[line.payers[sole(line)].account] += found.bought.atoms
         return "" if not charge.shares or shares == due else f"the shares are {shares}, computed again {due}."
 
     def _sums(self, place: str, after: SessionLine, line: SessionLine) -> None:
@@ -156,6 +173,25 @@ class Sessions:
         moved = moved or any(a.charged != b.charged for a, b in zip(after.payers, line.payers, strict=False))
         if moved:
             self.findings.add("session", place, line.id, "its sums are not those of its slices.")
+
+    def _covers(self, place: str, due: tuple[Cover, ...], line: SessionLine) -> None:
+        """What was used and booked of each allowance is as computed; what is not used may go back, and more come."""
+        owner = line.payers[sole(line)].account if sole(line) >= 0 else ""
+        known = {cover.allowance: cover for cover in due}
+        for cover in line.covers:
+            stock = self.funding.allowance(cover.allowance)
+            old = known.pop(cover.allowance, Cover(stock.id, stock.account, stock.measure))
+            reserved, used, booked = (Exact.parse(units) for units in (cover.reserved, cover.used, cover.booked))
+            back = reserved == booked and used == min(Exact.parse(old.used), booked)
+            if replace(cover, reserved=old.reserved, used=old.used) != old or not (cover.used == old.used or back):
+                words = f"of {cover.allowance} {cover.used} are used, {cover.booked} booked; counted again {old}."
+                self.findings.add("session", place, line.id, words)
+            elif booked > reserved or used > reserved:
+                self.findings.add("session", place, line.id, f"more is used of {cover.allowance} than was reserved.")
+            elif reserved > booked and (line.state is _CLOSED or stock.payer != owner):
+                self.findings.add("session", place, line.id, f"{cover.allowance} is reserved for nobody.")
+        if known:
+            self.findings.add("session", place, line.id, f"the cover of {min(known)} is gone.")
 
     def _settle(self, after: SessionLine) -> None:
         """What rounding kept when it ended."""
@@ -180,6 +216,12 @@ def _prices(contract: Contract, before: SessionLine, line: SessionLine, charge: 
     if not stored or stored == [(one.component, one.measure, one.quantity, one.exact) for one in again]:
         return ""
     return f"its price lines are {stored}, computed again {[(one.component, one.exact) for one in again]}."
+
+
+def _drawn(booked: Booked) -> list[tuple[str, int]]:
+    """What a slice drew on the deferred accounts of allowances."""
+    shares = zip(booked.charge.shares, booked.sums.shares, strict=True)
+    return [(share.account, amount) for share, amount in shares if share.source == ALLOWANCE]
 
 
 def _parts(meters: tuple[Meter, ...]) -> list[tuple[str, str, str, str]]:

@@ -62,11 +62,46 @@ def cap_period(per: str, at: str, zone: str) -> str:
     return f"{local.year:04}-{local.month:02}" + (f"-{local.day:02}" if per == "day" else "")
 
 
-def moved_out(line: AllowanceLine, used: Exact, asset: Asset) -> int:
-    """How much of an allowance's price belongs to ``used`` of its units: rounded from the first, so that nothing stays
+def moved_out(line: AllowanceLine, gone: Exact, asset: Asset) -> int:
+    """How much of an allowance's price belongs to ``gone`` of its units: rounded from the first, so that nothing stays
     behind with the last."""
     price = Money.parse(line.price, asset).exact()
-    return quantize((price * used).over(Exact.parse(line.units)), asset).atoms
+    return quantize((price * gone).over(Exact.parse(line.units)), asset).atoms
+
+
+def drawn_down(line: AllowanceLine, left: Exact, reserved: Exact, asset: Asset) -> tuple[AllowanceLine, int]:
+    """An allowance with so many units left and reserved, and how much of its price moves out with those gone since.
+
+    Whoever uses it, the price moves by what is gone altogether: several users never count the same atom.
+    """
+    price = Money.parse(line.price, asset).atoms
+    before = price - Money.parse(line.deferred, asset).atoms
+    out = moved_out(line, Exact.parse(line.units) - left - reserved, asset) - before
+    after = msgspec.structs.replace(
+        line,
+        left=left.reduced().text(),
+        reserved=reserved.reduced().text(),
+        deferred=decimal_text(price - before - out, asset.scale),
+        **({} if left or reserved else {"state": "used", "due": ""}),
+    )
+    return after, out
+
+
+def lapsed(line: AllowanceLine, asset: Asset) -> tuple[AllowanceLine, int]:
+    """An allowance whose time is up, and how much of its price is breakage.
+
+    What is reserved for a session stays with it; nothing is due until the session ends and gives back what it did not
+    use.
+    """
+    after, out = drawn_down(line, ZERO, Exact.parse(line.reserved), asset)
+    gone = (Exact.parse(line.lapsed) + Exact.parse(line.left)).reduced().text()
+    state = "open" if after.state == "open" else "ended"
+    return msgspec.structs.replace(after, lapsed=gone, state=state, due=""), out
+
+
+def grains(units: Exact) -> Exact:
+    """Units rounded up to what an allowance can give."""
+    return Exact((units * Exact(_GRAIN)).ceil(), _GRAIN)
 
 
 def cover(
@@ -77,21 +112,12 @@ def cover(
     found = []
     for line in sorted(lines, key=allowance_order):
         wanted, left = rest.get(line.measure, ZERO), Exact.parse(line.left)
-        wanted = Exact((wanted * Exact(_GRAIN)).ceil(), _GRAIN)
+        wanted = grains(wanted)
         units = wanted if wanted < left else left
         if units.num <= 0:
             continue
         rest[line.measure] = wanted - units
-        now = (left - units).reduced()
-        price = Money.parse(line.price, asset).atoms
-        gone = price - Money.parse(line.deferred, asset).atoms
-        out = moved_out(line, Exact.parse(line.units) - now, asset) - gone
-        after = msgspec.structs.replace(
-            line,
-            left=now.text(),
-            deferred=decimal_text(price - gone - out, asset.scale),
-            **({} if now else {"state": "used", "due": ""}),
-        )
+        after, out = drawn_down(line, left - units, Exact.parse(line.reserved), asset)
         covered = Covered(line.id, line.measure, units.reduced().text(), decimal_text(out, asset.scale))
         found.append((covered, after))
     return found
