@@ -78,7 +78,7 @@ def run(side: str, store: Path, connections: int, size: int, seconds: float) -> 
         token = Path(f"{path}.token").read_text() if side == "node" else "none"
         with serving(side, path) as url:
             load(url, token, connections, size, 1.0)  # the process warms up: forms, names, caches
-            before = _charged(url, token) if side == "node" else 0
+            before = _settled(url, token) if side == "node" else 0
             told = load(url, token, connections, size, seconds)
             assert told["failed"] == 0, told
             if side == "node":  # a request that was under way when wrk stopped is charged, but was not counted
@@ -120,6 +120,15 @@ def serving(side: str, path: Path, *prefix: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def _settled(url: str, token: str) -> int:
+    """The same once it grows no more: what was under way when wrk stopped is charged too."""
+    known, count = -1, _charged(url, token)
+    while known != count:
+        time.sleep(0.5)
+        known, count = count, _charged(url, token)
+    return count
 
 
 def _charged(url: str, token: str) -> int:

@@ -128,9 +128,21 @@ class Committer(Turns):
         """
         if not commands:
             return []
-        with _no_collection():
-            decisions = self._prepared(commands)
+        decisions = self.prepared(commands)
         return self.repeated(lambda: self._commit(commands, decisions))
+
+    def launch(self, commands: Sequence[object], decisions: Sequence[Decision], *, aside: bool) -> Flight:
+        """``commit`` in two steps, of what was ``prepared``: ``landed`` answers. ``aside`` puts COMMIT on the other
+        thread, so that the next group may be prepared meanwhile; nothing else may be asked of the writer then.
+
+        Raises:
+            Undecided, StoreUnavailable: as ``commit``.
+        """
+        if not aside:
+            return _landed_already(), self.repeated(lambda: self._commit(commands, decisions)), ""
+        with _no_collection():
+            staged = self.repeated(lambda: self._stage(self._decide(commands, decisions)))
+        return self._take_off(staged)
 
     def _commit(self, commands: Sequence[object], decisions: Sequence[Decision]) -> list[Outcome]:
         with _no_collection():
@@ -206,18 +218,18 @@ class Committer(Turns):
                     decisions = [self.prepare(command) for command in commands]
                 if flying is not None:
                     landing, flying = flying, None
-                    yield self._kept(*landing)
+                    yield self.landed(*landing)
                 with _no_collection():
                     staged = self.repeated(lambda: self._stage(self._decide(commands, decisions)))  # noqa: B023
                 flying = self._take_off(staged), commands
             if flying is not None:
                 landing, flying = flying, None
-                yield self._kept(*landing)
+                yield self.landed(*landing)
         finally:
             if flying is not None:
-                self._kept(*flying)
+                self.landed(*flying)
 
-    def _kept(self, flying: Flight, commands: Sequence[object]) -> list[Outcome]:
+    def landed(self, flying: Flight, commands: Sequence[object]) -> list[Outcome]:
         """The outcomes of a group that took off; one that did not land is decided again."""
         try:
             return self._landed(flying)
@@ -279,11 +291,17 @@ class Committer(Turns):
             work = prefetch(work, self._store, decisions)
         return work, self._folded(work, decisions)
 
-    def _prepared(self, commands: Sequence[object]) -> list[Decision]:
+    def prepared(self, commands: Sequence[object]) -> list[Decision]:
+        """``prepare`` for a group.
+
+        Raises:
+            Undecided: one of them can not be prepared.
+        """
         made: list[Decision] = []
         try:
-            for command in commands:
-                made.append(self.prepare(command))
+            with _no_collection():
+                for command in commands:
+                    made.append(self.prepare(command))
         except Exception as error:
             raise Undecided(len(made), error) from error
         return made

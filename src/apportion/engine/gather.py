@@ -10,10 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from apportion.engine.commit import Decision, Flight
 from apportion.engine.engine import Engine
 from apportion.engine.tend import Tending
+from apportion.engine.undecided import Salvaged, Undecided
 from apportion.errors import StoreUnavailable
 from apportion.model.command import Outcome
 
@@ -42,7 +44,7 @@ class Job:
     ``tell`` makes the answer when everything is durable; ``waiter`` is the caller's own.
     """
 
-    __slots__ = ("act", "commands", "error", "outcomes", "result", "tell", "tenant", "waiter")
+    __slots__ = ("act", "answered", "commands", "error", "outcomes", "result", "taken", "tell", "tenant", "waiter")
 
     def __init__(
         self,
@@ -52,7 +54,9 @@ class Job:
         act: Callable[[Engine], Any] | None = None,
     ) -> None:
         self.tenant, self.commands, self.tell, self.act = tenant, commands, tell, act
+        self.taken = 0  # how many of the commands are decided, or about to be
         self.outcomes: list[Outcome] = []
+        self.answered = False
         self.result: Any = None
         self.error: BaseException | None = None
         self.waiter: Any = None
@@ -61,6 +65,23 @@ class Job:
     def weight(self) -> int:
         """How many records wait with it."""
         return max(1, len(self.commands))
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return self.error is not None or self.act is not None or len(self.outcomes) == len(self.commands)
+
+
+Pieces = list[tuple[Job, Sequence[object]]]
+
+
+class Flying(NamedTuple):
+    """A group that is decided, but not answered: its COMMIT may still run."""
+
+    engine: Engine
+    mine: Pieces
+    commands: list[object]
+    flight: Flight
 
 
 class Gatherer:
@@ -83,6 +104,7 @@ class Gatherer:
         self._jobs: deque[Job] = deque()
         self._waiting: dict[str, int] = dict.fromkeys(engines, 0)
         self._total = 0
+        self._flying: Flying | None = None
         self._turn = threading.Condition()
         self._stopping = self.failed = self._away = False
         self.reason = ""
@@ -151,21 +173,23 @@ class Gatherer:
                     return
                 taken = self._take()
             try:
-                done = self._work(taken)
-                if time.monotonic() - tended > self._pause or any(t.soon for t in self._tending.values()):
+                self._work(taken)
+                due = time.monotonic() - tended > self._pause or any(t.soon for t in self._tending.values())
+                if due or self._away:
+                    self._land()
+                if due:
                     self._tend()
                     tended = time.monotonic()
             except BaseException as error:
                 self._fail(taken, error)
                 return
-            self._answer(done)
             self.turned()
             if self._away:
                 self._await_store()
 
-    def _take(self) -> list[tuple[Job, Sequence[object]]]:
+    def _take(self) -> Pieces:
         """The next group: pieces of the jobs in turn, or one job that needs the writer alone."""
-        taken: list[tuple[Job, Sequence[object]]] = []
+        taken: Pieces = []
         room, again = GROUP, deque[Job]()
         while self._jobs and room > 0:
             job = self._jobs[0]
@@ -176,55 +200,112 @@ class Gatherer:
                 taken.append((job, ()))
                 break
             self._jobs.popleft()
-            at = len(job.outcomes)
-            piece = job.commands[at : at + min(PIECE, room)]
+            piece = job.commands[job.taken : job.taken + min(PIECE, room)]
             taken.append((job, piece))
             room -= max(1, len(piece))
-            if at + len(piece) < len(job.commands):
+            job.taken += len(piece)
+            if job.taken < len(job.commands):
                 again.append(job)
         self._jobs.extend(again)
         return taken
 
-    def _work(self, taken: list[tuple[Job, Sequence[object]]]) -> list[Job]:
-        """Carry out a group, tenant by tenant; the jobs that are done with it."""
-        done: list[Job] = []
+    def _work(self, taken: Pieces) -> None:
+        """Carry out a group, tenant by tenant."""
         for tenant in dict.fromkeys(job.tenant for job, _ in taken):
             mine = [(job, piece) for job, piece in taken if job.tenant == tenant]
             engine = self._engines[tenant]
             if mine[0][0].act is not None:
+                self._land()
                 self._act(engine, mine[0][0])
+                self._finish(engine, mine)
             else:
                 self._group(engine, mine)
-            self._tending[tenant].noted(mine)
-            done += [job for job, _ in mine if job.error or job.act or len(job.outcomes) == len(job.commands)]
-        for job in done:
-            if job.error is None and job.tell is not None:
-                try:
-                    job.result = job.tell(self._engines[job.tenant], job.outcomes)
-                except Exception as error:
-                    job.error = error
-        return done
 
-    def _group(self, engine: Engine, mine: list[tuple[Job, Sequence[object]]]) -> None:
-        """One group through the commit loop; a job of which no decision can be made fails alone."""
+    def _group(self, engine: Engine, mine: Pieces) -> None:
+        """One group through the commit loop. While its COMMIT runs the next group is prepared, if there is a whole one.
+
+        For a few small requests, handing COMMIT to the other thread takes longer than what is gained.
+        """
+        assert engine.committer is not None
+        commands = [command for _, piece in mine for command in piece]
+        if engine.committer.terms is None:  # the first catalog may be read and noted now, so nothing else may fly
+            self._land()
+        made: Sequence[Decision] | Exception
         try:
-            outcomes, broken = engine.writer.salvage([command for _, piece in mine for command in piece])
+            made = engine.writer.prepared(commands)
         except Exception as error:
-            if engine.committer is None or engine.committer.failed:
-                raise
-            if len(mine) == 1 or self._lost(engine, error):
-                for job, _ in mine:
-                    job.error = error
-                return
-            for one in mine:
-                self._group(engine, [one])
+            made = error
+        self._land()
+        whole = [(job, piece) for job, piece in mine if job.error is None]
+        if len(whole) < len(mine):  # an earlier piece of a request failed just now, and the request with it
+            if whole:
+                self._group(engine, whole)
             return
+        try:
+            if isinstance(made, Exception):
+                raise made
+            flight = engine.writer.launch(commands, made, aside=bool(self._jobs) and self._total > GROUP)
+        except Exception as error:
+            self._settle(engine, mine, error)
+            self._finish(engine, mine)
+            return
+        self._flying = Flying(engine, mine, commands, flight)
+        if flight[0].done():
+            self._land()
+
+    def _land(self) -> None:
+        """Wait for the COMMIT that is under way, and answer."""
+        if self._flying is None:
+            return
+        engine, mine, commands, flight = self._flying
+        try:
+            self._note(mine, (engine.writer.landed(flight, commands), {}))
+        except Exception as error:
+            self._settle(engine, mine, error)
+        self._flying = None
+        self._finish(engine, mine)
+
+    def _settle(self, engine: Engine, mine: Pieces, error: Exception) -> None:
+        """A group could not be written as a whole: a job of which no decision can be made fails alone."""
+        if engine.committer is None or engine.committer.failed:
+            raise error
+        if isinstance(error, Undecided):
+            try:
+                self._note(mine, engine.writer.salvage([command for _, piece in mine for command in piece]))
+            except Exception as worse:
+                self._settle(engine, mine, worse)
+            return
+        if self._lost(engine, error) or len(mine) == 1:
+            for job, _ in mine:
+                job.error = error
+            return
+        for one in mine:
+            try:
+                self._note([one], engine.writer.salvage(one[1]))
+            except Exception as own:
+                self._settle(engine, [one], own)
+
+    def _note(self, mine: Pieces, salvaged: Salvaged) -> None:
+        """Give every job the outcomes of its piece."""
+        outcomes, broken = salvaged
         at = 0
         for job, piece in mine:
             job.outcomes += outcomes[at : at + len(piece)]
             if broken:
                 job.error = next((broken[place] for place in range(at, at + len(piece)) if place in broken), None)
             at += len(piece)
+
+    def _finish(self, engine: Engine, mine: Pieces) -> None:
+        """Answer the jobs that are done with a group."""
+        self._tending[engine.tenant_name].noted(mine)
+        done = [job for job, _ in mine if job.done]
+        for job in done:
+            if job.error is None and job.tell is not None:
+                try:
+                    job.result = job.tell(engine, job.outcomes)
+                except Exception as error:
+                    job.error = error
+        self._answer(done)
 
     def _act(self, engine: Engine, job: Job) -> None:
         act, committer = job.act, engine.committer
@@ -275,16 +356,20 @@ class Gatherer:
         if done:
             with self._turn:
                 for job in done:
+                    job.answered = True
                     self._count(job, -job.weight)
                     if job.error is not None and job in self._jobs:
                         self._jobs.remove(job)
             self._wake(done)
 
-    def _fail(self, taken: list[tuple[Job, Sequence[object]]], error: BaseException) -> None:
+    def _fail(self, taken: Pieces, error: BaseException) -> None:
         """The store broke: nobody who waits is told that anything was written, and nobody waits in vain."""
         with self._turn:
             self.failed = True
-            left = list(dict.fromkeys([*(job for job, _ in taken), *self._jobs]))
+            flying = self._flying.mine if self._flying is not None else []
+            left = [
+                job for job in dict.fromkeys([*(job for job, _ in [*flying, *taken]), *self._jobs]) if not job.answered
+            ]
             self._jobs.clear()
         for job in left:
             job.error, job.result = StoreUnavailable(_FAILED), None

@@ -18,7 +18,7 @@ from apportion.model.payment import EndPayment
 from apportion.model.usage import Usage
 
 _PAGE = 250
-_VALUE_IN = TopUp | SetCredit | EndHold | EndPayment | Grant | BuyAllowance
+_VALUE_IN = frozenset({TopUp, SetCredit, EndHold, EndPayment, Grant, BuyAllowance})
 
 
 class Tending:
@@ -32,8 +32,8 @@ class Tending:
     def noted(self, mine: Iterable[tuple[Any, Any]]) -> None:
         """Value may have come in with these jobs: parked usage is tried from the start."""
         for job, piece in mine:
-            commands = (command.command if isinstance(command, Once) else command for command in piece)
-            if job.act is not None or any(isinstance(command, _VALUE_IN) for command in commands):
+            kinds = {type(command.command if type(command) is Once else command) for command in piece}
+            if job.act is not None or not _VALUE_IN.isdisjoint(kinds):
                 self._parked = b""
                 return
 

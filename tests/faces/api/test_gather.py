@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 import apportion
 from apportion.engine.engine import Engine
 from apportion.engine.gather import Full, Gatherer, Job
-from apportion.errors import StoreUnavailable
+from apportion.errors import StoreUnavailable, Unwritten
 from apportion.model.command import ChargeUsage, OpenPayer, TopUp
 from apportion.model.party import Payer
-from apportion.model.usage import PayerUse, Usage
+from apportion.model.usage import PayerUse, Usage, UsageClass
 from tests.book import START
 from tests.faces.api.nodes import catalog, proven
 from tests.postgres.server import dsn_of
@@ -170,6 +171,61 @@ def test_a_store_that_breaks_answers_everybody_and_stops(desk: Made) -> None:
     assert all(isinstance(job.error, StoreUnavailable) for job in jobs)
     with pytest.raises(StoreUnavailable, match="failed"):
         one.gatherer.submit(Job("main", charges("late", 1)))
+
+
+def test_the_next_group_is_prepared_during_commit_but_nobody_is_answered(desk: Made) -> None:
+    one = desk()
+    first, later = [Job("main", charges(f"j{n}", 250)) for n in range(4)], Job("main", charges("later", 100))
+    commit, seen = one.engine.store.commit, []
+
+    def slow() -> None:
+        if not seen:
+            patience = time.monotonic() + 20
+            while not later.taken and time.monotonic() < patience:
+                time.sleep(0.001)
+            seen.append((threading.current_thread().name.startswith("commit"), later.taken, len(one.done)))
+        commit()
+
+    one.engine.store.commit = slow  # type: ignore[method-assign]
+    for job in (*first, later):
+        one.gatherer.submit(job)
+    one.gatherer.start()
+    one.gatherer.stop()
+    assert seen == [(True, 100, 0)] and one.done == [*first, later]
+    one.engine.close()
+    proven(one.path).close()
+
+
+def test_what_was_not_written_is_decided_again_though_the_next_group_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with apportion.open(dsn_of()) as engine:
+        engine.apply(catalog())
+        commit, lost = engine.store.commit, []
+
+        def unsure() -> None:
+            if not lost:
+                lost.append(threading.current_thread().name.startswith("commit"))
+                engine.store.drop()
+                raise Unwritten("lost")
+            commit()
+
+        engine.store.commit = unsure  # type: ignore[method-assign]
+        done: list[Job] = []
+        gatherer = Gatherer({"main": engine}, done.extend)
+        jobs = [Job("main", charges("long", 1500)), *(Job("main", charges(f"j{n}", 250)) for n in range(4))]
+        jobs.append(Job("main", [OpenPayer(Payer(Trap("trap"), "USD"))]))
+        for job in jobs:
+            gatherer.submit(job)
+        gatherer.start()
+        gatherer.stop()
+        assert lost == [True] and len(done) == len(jobs)
+        assert [str(job.error or len(job.outcomes)) for job in jobs] == ["1500", "250", "250", "250", "250", "trap"]
+        states = [outcome.state for job in jobs for outcome in job.outcomes]
+        assert states.count(UsageClass.CHARGED) == 142 and states.count(UsageClass.PENDING) == 2500 - 142
+        posted = {view.owner: view.posted for view in engine.books.accounts() if view.role == "payer"}
+        assert posted["eve"] == "-994.000000000"  # 142 at 7; the next would pass the credit of 1,000
 
 
 def test_the_same_where_others_write_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

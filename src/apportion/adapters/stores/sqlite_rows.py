@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 
 import apsw
 
@@ -14,6 +15,7 @@ from apportion.model.ids import number_id
 from apportion.ports import Writes
 
 _WIDTHS = (256, 64, 16, 4, 1)
+_FIRST = itemgetter(0)  # keys are random: in their order, neighbours find the page still at hand
 _ROLES = {role.value: role for role in Role}
 
 
@@ -33,7 +35,7 @@ def write_rows(db: apsw.Connection, writes: Writes) -> None:
     _many(db, "INSERT INTO journal VALUES {}", "(?1,?2,?,?,?)", (t, s), writes.journal)
     _many(
         db, "INSERT INTO seen VALUES {} ON CONFLICT DO UPDATE SET state = excluded.state, digest = excluded.digest, "
-        "n = excluded.n", "(?1,?,?,?,?)", (t,), writes.seen,
+        "n = excluded.n", "(?1,?,?,?,?)", (t,), sorted(writes.seen, key=_FIRST),
     )  # fmt: skip
     _many(
         db, "WITH v (tenant, id, posted, held, credit) AS (VALUES {}) UPDATE account SET posted = v.posted, "
