@@ -20,9 +20,10 @@ import msgspec
 import apportion
 from apportion.adapters.outside import signature_holds
 from apportion.engine import verbs
+from apportion.engine.alone import act_once
 from apportion.engine.engine import Engine
 from apportion.engine.exchange import CloseInput, IssueInput
-from apportion.engine.once import act_once, request_keys
+from apportion.engine.once import request_keys
 from apportion.engine.verbs import Call
 from apportion.engine.verify import Outside, verify_store
 from apportion.model.access import AccessRole, Credential

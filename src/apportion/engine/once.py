@@ -6,8 +6,8 @@ same request may be tried again under the same key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,12 +21,9 @@ from apportion.model.ids import key_id, read_key
 from apportion.model.usage import UsageClass
 from apportion.ports import Answered, Key
 
-if TYPE_CHECKING:
-    from apportion.engine.engine import Engine
-
 KEY_FIELD = "Idempotency-Key"
 _KEYED = ("chg", "usg", "top", "gra", "buy")
-_REUSED = Refusal(
+REUSED = Refusal(
     RefusalCode.CONFLICT,
     "this key was used before with another request.",
     KEY_FIELD,
@@ -72,7 +69,7 @@ class OnceDecision:
         first, known = work.answered.get(once.first), work.answered.get(once.key)
         for row in (first, known):
             if row is not None and row.fingerprint != once.fingerprint:
-                return Outcome(None, refusal=_REUSED)
+                return Outcome(None, refusal=REUSED)
         if known is not None and known.id:
             state = UsageClass(known.state) if known.state else None
             return Outcome(state, known.id, n=known.n, replayed=True)
@@ -92,7 +89,7 @@ class OnceDecision:
         first = block if once.key == once.first else work.block(once.first)
         for one in (first, block):
             if one.fingerprint and one.fingerprint != once.fingerprint:
-                return Outcome(None, refusal=_REUSED)
+                return Outcome(None, refusal=REUSED)
         run = block.run_of(once.at)
         if run is not None:
             key = inner.keys()[0]
@@ -135,39 +132,6 @@ def under_key(
     keys = [request_keys(credential, key, 1)[0]]
     keys += [proof.record_key("once", f"{credential}\x00{key}\x00{at}") for at in range(BLOCK, len(commands), BLOCK)]
     return [Once(command, keys[at // BLOCK], keys[0], fingerprint, at) for at, command in enumerate(commands)]
-
-
-def act_once(engine: Engine, key: Key, fingerprint: bytes, run: Callable[[], object]) -> tuple[bytes, bool]:
-    """The answer of ``run``, encoded, and whether it was given before; for work that is safe to repeat by itself.
-
-    The row that remembers it comes after the work. Who is killed in between does the work again under the same key and
-    ends in the same books; the answer then tells of what was left to do.
-
-    Raises:
-        Refused: CONFLICT, when the key belongs to another request.
-    """
-    assert engine.committer is not None, "the books were opened for reading"
-    name = f"answer_{key.hex()}"
-
-    def given() -> bytes | None:
-        known = engine.store.answered(engine.tenant, [key]).get(key)
-        if known is not None and known.fingerprint != fingerprint:
-            raise Refused(_REUSED)
-        return engine.store.document(engine.tenant, name) if known is not None else None
-
-    def keep(work: Work) -> bytes | None:
-        before = given()  # by another node, while this one was at work
-        if before is None:
-            work.answer(Answered(key, fingerprint, "", "answer", 0))
-            work.writes.documents.append((name, 0, body))
-        return before
-
-    known = given()
-    if known is not None:
-        return known, True
-    body = msgspec.json.encode(run())
-    before = engine.committer.booked(keep)
-    return (body, False) if before is None else (before, True)
 
 
 def check_reused(outcomes: list[Outcome]) -> None:

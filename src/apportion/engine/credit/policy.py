@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from apportion.engine.credit.line import TRAIL, Credit
 from apportion.engine.credit.trails import default_model, trails_of
 from apportion.engine.terms import Terms
-from apportion.engine.work import Work, encode
+from apportion.engine.work import Names, Work, encode
 from apportion.errors import Misconfigured, Refused
 from apportion.model.account import Account, Role
 from apportion.model.catalog import Catalog
@@ -21,10 +21,16 @@ from apportion.money import Asset, Money
 from apportion.ports import Store
 from apportion.stages.credit import Trail, check_model
 
-if TYPE_CHECKING:
-    from apportion.engine.commit import Committer
-
+T = TypeVar("T")
 _GROUP = 20_000
+
+
+class Writer(Protocol):
+    """What is needed of the writer of a tenant's books."""
+
+    names: Names
+
+    def booked(self, fill: Callable[[Work], T]) -> T: ...
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -74,7 +80,7 @@ def opened(work: Work, terms: Terms, name: str, account: Account) -> Account:
     return account
 
 
-def follow(committer: Committer, store: Store, terms: Terms, since: int, first: int) -> None:
+def follow(committer: Writer, store: Store, terms: Terms, since: int, first: int) -> None:
     """After a catalog's payers were opened: follow everybody whom its trust or dunning concerns, and nobody else.
 
     Of accounts that were there before, one pass over the books finds what they were asked for and paid; those from
@@ -163,7 +169,7 @@ def note_followed(work: Work) -> None:
         work.writes.facts.append((TRAIL, "0"))
 
 
-def refresh_model(committer: Committer, terms: Terms) -> None:
+def refresh_model(committer: Writer, terms: Terms) -> None:
     """A newer program may bring a newer model: from here on decisions are made by that one."""
     if terms.catalog.trust and committer.names.trust:
         committer.booked(lambda work: note_model(work, terms))

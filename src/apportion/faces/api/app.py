@@ -17,6 +17,7 @@ import msgspec
 from blake3 import blake3
 
 from apportion.engine import once, verbs
+from apportion.engine.alone import act_once
 from apportion.engine.gather import Job
 from apportion.engine.operations import Once, Operation, Way
 from apportion.engine.verbs import Call
@@ -240,7 +241,7 @@ class Api:
             if not key:
                 return msgspec.json.encode(operation.run(engine, call))
             first = once.request_keys(call.caller.id, key, 1)[0]
-            body, replayed = once.act_once(engine, first, print_, lambda: operation.run(engine, call))
+            body, replayed = act_once(engine, first, print_, lambda: operation.run(engine, call))
             return body
 
         body = await self.node.write(Job(call.caller.tenant, act=act))

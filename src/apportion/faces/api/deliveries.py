@@ -12,23 +12,39 @@ import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
+from apportion.adapters.waiting import Outside
 from apportion.adapters.webhook import PATIENCE, Courier
+from apportion.engine.engine import Engine
 from apportion.engine.events import outbox, webhooks
 from apportion.engine.events.watching import Heard, Watching
-from apportion.engine.gather import Full, Job
+from apportion.engine.gather import Full, Gatherer, Job
 from apportion.errors import StoreUnavailable
+from apportion.faces.api.hub import Hub
 from apportion.model.access import Credential
 from apportion.model.webhook import Progress, Webhook
 
-if TYPE_CHECKING:
-    from apportion.faces.api.node import Node
-
 #: how often, in seconds, nodes that share the books look who tells; and how far a quiet webhook may fall behind
 LOOK, BEHIND = 3, 5000 << 20
+
+
+class House(Protocol):
+    """What telling needs of the node that it belongs to."""
+
+    engines: dict[str, Engine]
+    gatherer: Gatherer
+    hub: Hub
+    outside: Outside
+    note: Callable[..., None]
+    crash: Callable[[str, BaseException], None]
+    on_told: Callable[[bool], None]
+
+    def now(self) -> str: ...
+
+    async def write(self, job: Job) -> Any: ...
 
 
 class Round:
@@ -42,7 +58,7 @@ class Round:
 class Deliveries:
     """The webhooks of a node. ``private`` lets them lead inside; ``first`` is the wait after a failure in seconds."""
 
-    def __init__(self, node: Node, *, private: bool, first: int) -> None:
+    def __init__(self, node: House, *, private: bool, first: int) -> None:
         self._node, self._first = node, first
         self._courier = Courier(private=private)
         self._me = secrets.token_hex(8)

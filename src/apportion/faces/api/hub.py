@@ -15,21 +15,29 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from apportion.engine.access import Keyring
 from apportion.engine.engine import Engine
 from apportion.engine.events.telling import place_of
 from apportion.engine.events.watching import Heard, Look, Sights, Watching, cursor_of
 from apportion.engine.gather import Full
 from apportion.errors import StoreUnavailable
 
-if TYPE_CHECKING:
-    from apportion.faces.api.node import Node
-
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
+
+
+class House(Protocol):
+    """What the hub needs of the node that it belongs to."""
+
+    engines: dict[str, Engine]
+    keyring: Keyring
+    crash: Callable[[str, BaseException], None]
+
+    def now(self) -> str: ...
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -134,7 +142,7 @@ class Listener:
 class Hub:
     """The listeners of a node."""
 
-    def __init__(self, node: Node, open_readers: Opener, bounds: Bounds) -> None:
+    def __init__(self, node: House, open_readers: Opener, bounds: Bounds) -> None:
         self._node, self._open, self.bounds = node, open_readers, bounds
         self._listeners: dict[str, list[Listener]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
