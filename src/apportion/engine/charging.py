@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from apportion.engine.credit.policy import opened
 from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares
 from apportion.engine.funding.purse import funding_of
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
+from apportion.engine.payers import payer_account
 from apportion.engine.payments.decision import fetch
 from apportion.engine.rating import Prepared, prepare, rate
 from apportion.engine.terms import Terms
@@ -24,7 +24,6 @@ from apportion.model.funding import AllowanceLine
 from apportion.model.ids import key_id
 from apportion.model.journal import UsageLine
 from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
-from apportion.money import Money
 from apportion.money.exact import decimal_text, fraction_text
 from apportion.ports import Key, Person
 
@@ -82,7 +81,7 @@ class UsageDecision:
             return self._rejected(work, error.refusal)
 
     def _charged(self, work: Work, prepared: Prepared) -> Outcome:
-        payers = [self._payer(work, prepared, p) for p in prepared.payers]
+        payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
             return self._parked(work, first, Refusal(RefusalCode.PERIOD_CLOSED, field="start"))
@@ -109,23 +108,6 @@ class UsageDecision:
             if short is not None:
                 return self._parked(work, first, short)
         return Booking(self, work, prepared, legs).write()
-
-    def _payer(self, work: Work, prepared: Prepared, use: PayerUse) -> Account:
-        asset = prepared.terms.asset
-        account = work.payer(use.payer, asset)
-        if account is not None:
-            return account
-        known = self.terms.catalog.payers.get(use.payer)
-        terms = known or self.terms.catalog.unknown_payers
-        if terms is None or terms.currency != asset.code:
-            raise refuse(
-                RefusalCode.UNKNOWN_PAYER,
-                f"no account in {asset.code} is open for this payer.",
-                field="payers",
-                fix="Add the payer to the catalog, or say under unknown_payers on which terms to open accounts.",
-            )
-        account = work.open_payer(use.payer, asset, Money.parse(terms.credit, asset).atoms)
-        return opened(work, self.terms, use.payer, account)
 
     def _conflict(self, work: Work) -> Outcome:
         refusal = Refusal(

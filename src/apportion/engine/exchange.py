@@ -147,8 +147,8 @@ class TopUpAnswer(msgspec.Struct, frozen=True):
     at: str
 
 
-class HoldAnswer(msgspec.Struct, frozen=True):
-    """A hold as this operation left it; ``amount`` = ``open`` + ``captured`` + ``released``."""
+class HoldView(msgspec.Struct, frozen=True):
+    """A hold: ``amount`` = ``open`` + ``captured`` + ``released``; ``owner`` is what it is for."""
 
     id: str
     account: str
@@ -160,6 +160,11 @@ class HoldAnswer(msgspec.Struct, frozen=True):
     captured: str
     released: str
     expires: str
+
+
+class HoldAnswer(HoldView, frozen=True):
+    """A hold as this operation left it ``at`` that instant."""
+
     at: str
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from apportion.engine.cursor import Cursors
 from apportion.engine.engine import Engine
-from apportion.engine.exchange import PageQuery
+from apportion.engine.exchange import HoldView, PageQuery
 from apportion.engine.query import Books
 from apportion.engine.verbs import Call
 from apportion.engine.visible import Sight, nothing
@@ -27,21 +27,6 @@ class HoldQuery(PageQuery, frozen=True):
 
     account: Annotated[str, Meta(max_length=60)] = ""
     open: bool = False
-
-
-class HoldView(msgspec.Struct, frozen=True):
-    """A hold as it stands: ``amount`` = ``open`` + ``captured`` + ``released``; ``owner`` is what it is for."""
-
-    id: str
-    account: str
-    owner: str
-    state: str
-    currency: str
-    amount: str
-    open: str
-    captured: str
-    released: str
-    expires: str
 
 
 class HoldPage(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from apportion.engine.exchange import (
     EntryPage,
     HoldAnswer,
     HoldInput,
+    HoldView,
     IssueAnswer,
     IssueInput,
     KeyInput,
@@ -225,7 +226,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _op(
         "hold_of", "GET /v1/holds/{id}", "One hold as it stands.", holding.hold_of, (_O, _A, _U),
-        gives=holding.HoldView, **_ONE,
+        gives=HoldView, **_ONE,
     ),
     _op(
         "open_session", "POST /v1/sessions", "Open a charging session: value is held, the first units are granted.",

@@ -18,7 +18,6 @@ from apportion.engine.close import Closed
 from apportion.engine.credit.door import CreditAnswer, TrustView, WriteOffAnswer, WriteOffInput
 from apportion.engine.events.webhooks import WebhookInput, WebhookPage
 from apportion.engine.explain import Explanation
-from apportion.engine.holding import HoldView
 from apportion.engine.operations import BY_NAME
 from apportion.engine.payments.door import PaymentAnswer, PaymentInput, PaymentView
 from apportion.engine.query import AccountView
@@ -157,11 +156,11 @@ class Client(Asking):
         """What moved on an account, in order."""
         return self._pages("entries", account)
 
-    def holds(self, account: str = "", *, open: bool = False) -> Iterator[HoldView]:
+    def holds(self, account: str = "", *, open: bool = False) -> Iterator[x.HoldView]:
         """All holds that this key may see, or those on one account, or only those that are still ``open``."""
         return self._pages("holds", account=account, open="true" if open else "")
 
-    def hold_of(self, id: str) -> HoldView:
+    def hold_of(self, id: str) -> x.HoldView:
         """One hold as it stands."""
         return self._ask("hold_of", id)
 

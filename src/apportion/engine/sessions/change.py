@@ -6,11 +6,12 @@ first: one that the payers could not fund is refused before anything has moved.
 
 from __future__ import annotations
 
+from apportion.engine.payers import payer_account
 from apportion.engine.sessions.bill import replace, turn
 from apportion.engine.sessions.contract import Contract, check_tariffs
 from apportion.engine.sessions.covers import sole
 from apportion.engine.sessions.grant import guarded, needs
-from apportion.engine.sessions.opening import meters_of, payer_account, resolve
+from apportion.engine.sessions.opening import meters_of, resolve
 from apportion.engine.sessions.reserving import give_back
 from apportion.engine.sessions.row import Row
 from apportion.engine.sessions.slice import line_total, owed
@@ -139,7 +140,7 @@ def _payers(row: Row, given: Change) -> None:
             raise refuse(RefusalCode.UNKNOWN_PAYER, "is no payer of this session.", field="leave")
         payers[place] = replace(payers[place], left=True)
     for use in given.join:
-        joining = payer_account(row.work, row.terms, row.contract.terms, use)
+        joining = payer_account(row.work, row.terms, use.payer, row.contract.asset)
         pays = use.pays and use.payer not in row.contract.terms.exempt
         known = next((i for i, p in enumerate(payers) if p.account == joining.public), -1)
         if known < 0:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from apportion.engine.charging import instant
-from apportion.engine.credit.policy import opened
+from apportion.engine.payers import payer_account
 from apportion.engine.rating import Prepared, prepare
 from apportion.engine.sessions.contract import check_tariffs
 from apportion.engine.terms import ServiceTerms, Terms
@@ -18,8 +18,8 @@ from apportion.model.account import Account, Role
 from apportion.model.ids import read_key
 from apportion.model.session import Meter, SessionLine, SessionPayer, SessionState
 from apportion.model.session_asked import PartAsked, SessionAsked, Units
-from apportion.model.usage import PartUse, PayerUse, Usage
-from apportion.money import Exact, Money
+from apportion.model.usage import PartUse, Usage
+from apportion.money import Exact
 from apportion.ports import Person
 
 
@@ -38,7 +38,7 @@ def first_line(work: Work, terms: Terms, id: str, given: SessionAsked) -> Sessio
             fix="Give it session terms in the catalog, or send usage records.",
         )
     check_tariffs([prepared.deal.retail, *prepared.deal.pricers])
-    payers = [payer_account(work, terms, prepared.terms, payer) for payer in given.payers]
+    payers = [payer_account(work, terms, payer.payer, prepared.terms.asset) for payer in given.payers]
     attributes, macs = _hidden(work, prepared, payers[0], id)
     asset = prepared.terms.asset
     work.asset(asset)
@@ -99,27 +99,6 @@ def meters_of(work: Work, prepared: Prepared) -> tuple[Meter, ...]:
         tariff = pricer.tariff.id if pricer is not None else ""
         found.append(Meter(part.part, part.provider, account.public, tariff, began=work.at, since=work.at))
     return tuple(found)
-
-
-def payer_account(work: Work, terms: Terms, service: ServiceTerms, use: PayerUse) -> Account:
-    """The account of a payer in the service's currency; opened where the catalog says so.
-
-    Raises:
-        Refused: UNKNOWN_PAYER.
-    """
-    account = work.payer(use.payer, service.asset)
-    if account is not None:
-        return account
-    known = terms.catalog.payers.get(use.payer) or terms.catalog.unknown_payers
-    if known is None or known.currency != service.asset.code:
-        raise refuse(
-            RefusalCode.UNKNOWN_PAYER,
-            f"no account in {service.asset.code} is open for this payer.",
-            field="payers",
-            fix="Add the payer to the catalog, or say under unknown_payers on which terms to open accounts.",
-        )
-    account = work.open_payer(use.payer, service.asset, Money.parse(known.credit, service.asset).atoms)
-    return opened(work, terms, use.payer, account)
 
 
 def _hidden(work: Work, prepared: Prepared, payer: Account, id: str) -> tuple[dict[str, str], dict[str, str]]:
