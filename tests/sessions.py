@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from apportion.adapters.outside import SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
@@ -216,3 +216,13 @@ class Rig:
         """What the books say happened to a session, in order."""
         lines = (line for _, line in self.engine.books.lines())
         return [line.event for line in lines if isinstance(line, SessionLine) and line.id == id]
+
+
+class Proved(Rig):
+    """A rig whose books are proved when its test is over (``tests/unit/engine/conftest.py``)."""
+
+    made: ClassVar[list[Rig]] = []
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.made.append(self)

@@ -201,7 +201,7 @@ def shoot(folder: Path, kills: int) -> None:
 
 
 def test_postgresql_is_killed_under_load(tmp_path: Path) -> None:
-    shoot(tmp_path, 2)
+    shoot(tmp_path, 20)
 
 
 @pytest.mark.torture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,36 +28,21 @@ from apportion.model.statement import Statement
 from apportion.model.tariff import Tariff, Unit
 from apportion.model.usage import PayerUse, Usage
 from tests.forging import exported, rehash, verified
-from tests.sessions import Rig as _Rig
+from tests.sessions import Proved as Rig
 from tests.sessions import catalog, plain
 
-RIGS: list[_Rig] = []
 
-
-def Rig(*given: Any) -> _Rig:
-    RIGS.append(_Rig(*given))
-    return RIGS[-1]
-
-
-@pytest.fixture(autouse=True)
-def proved() -> Iterator[None]:
-    RIGS.clear()
-    yield
-    for rig in RIGS:
-        rig.prove()
-
-
-def stands(rig: _Rig, place: int = 0) -> tuple[str, str, str, str]:
+def stands(rig: Rig, place: int = 0) -> tuple[str, str, str, str]:
     """An allowance: left, reserved, lapsed, deferred."""
     line = rig.allowances()[place]
     return line.left, line.reserved, line.lapsed, plain(line.deferred)
 
 
-def charges(rig: _Rig) -> list[Charge]:
+def charges(rig: Rig) -> list[Charge]:
     return [record.charge for record in rig.engine.books.records()]
 
 
-def fees(rig: _Rig) -> dict[str, str]:
+def fees(rig: Rig) -> dict[str, str]:
     return {name: amount for name, amount in rig.income().items() if name != "ada"}  # without deferred prices
 
 
@@ -376,7 +359,7 @@ def test_over_a_change_of_price_the_units_come_first_however_often_it_is_charged
 
 def run(given_: Catalog, cuts: list[int], price: str, units: list[str]) -> dict[str, str]:
     """One session that used the last of ``cuts`` thirds of a second, reported at each."""
-    rig = _Rig(given_)
+    rig = Rig(given_)
     rig.top_up("ada", "1000")
     for number, some in enumerate(units):
         rig.buy("ada", price, some, name=f"a{number}")
@@ -422,7 +405,7 @@ def test_the_sums_do_not_depend_on_how_often_a_session_is_charged(
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     path = tmp_path_factory.mktemp("units") / "books.db"
-    rig = _Rig(catalog(), SqliteStore(path))
+    rig = Rig(catalog(), SqliteStore(path))
     rig.top_up("ada", "3")
     rig.buy("ada", "1", "100")
     one, two = rig.open("ada"), rig.open("ada")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from apportion.engine import billing
@@ -23,23 +20,8 @@ from apportion.model.session_asked import Accepted, Change, Confirmed, Ended, Pa
 from apportion.model.statement import Statement
 from apportion.model.tariff import Flat, Tariff, Unit
 from apportion.model.usage import PayerUse, UsageClass
-from tests.sessions import Rig as _Rig
+from tests.sessions import Proved as Rig
 from tests.sessions import catalog
-
-RIGS: list[_Rig] = []
-
-
-def Rig(*given: Any) -> _Rig:
-    RIGS.append(_Rig(*given))
-    return RIGS[-1]
-
-
-@pytest.fixture(autouse=True)
-def proved() -> Iterator[None]:
-    RIGS.clear()
-    yield
-    for rig in RIGS:
-        rig.prove()
 
 
 def test_a_call_is_charged_while_it_runs() -> None:
@@ -340,7 +322,7 @@ def test_a_session_that_ends_while_a_slice_waits_is_proved_with_what_rounding_ke
     assert rig.line(id).state is SessionState.CLOSED and rig.balance("ada") == "19.18"
 
 
-def paying(limit: str = "0.30", grace: int = 30) -> _Rig:
+def paying(limit: str = "0.30", grace: int = 30) -> Rig:
     """A call on its last coins, whose payer has a means of payment."""
     given = catalog(grace=grace, grace_limit=limit)
     auto = Payer("ada", "EUR", auto_topup=AutoTopUp("5", "tok_ok"))
@@ -349,7 +331,7 @@ def paying(limit: str = "0.30", grace: int = 30) -> _Rig:
     return rig
 
 
-def payment(rig: _Rig, outcome: str) -> None:
+def payment(rig: Rig, outcome: str) -> None:
     """The payment that is under way is sent and ends so."""
     line = rig.payments()[-1]
     if line.state == "created":
