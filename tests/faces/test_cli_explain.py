@@ -165,7 +165,8 @@ def test_payers_of_one_fee_do_not_see_each_others_names(cli: Cli, store: Path, c
     own = cli("explain", charges["2"], "--view", "user=ben", "--store", store, "--json").json
     assert facts(own, "Who pays") == {"payer 1": "0.357 EUR", "ben": "0.714 EUR"}
     anybody = cli("explain", charges["2"], "--view", "user", "--store", store).out
-    assert "ada" not in anybody and "ben" not in anybody
+    words = re.findall(r"\w+", anybody)  # whole words: an id may spell a name by chance
+    assert "ada" not in words and "ben" not in words
     assert "by the cost of serving each" in anybody
     stranger = cli("explain", charges["2"], "--view", "user=zoe", "--store", store, "--json")
     assert stranger.error["code"] == "not_found"
