@@ -48,6 +48,9 @@ class RefusalCode(enum.Enum):
     HOLD_ENDED = "hold_ended"
     SESSION_CLOSED = "session_closed"
     COUNTER_DECREASED = "counter_decreased"
+    PLAN_ENDED = "plan_ended"
+    NO_PLAN = "no_plan"
+    DECLINED = "declined"
     PAYMENT_LIMIT = "payment_limit"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     NOT_FOUND = "not_found"
@@ -80,6 +83,9 @@ OUTCOMES: dict[RefusalCode, tuple[int, int, str]] = {
     RefusalCode.HOLD_ENDED: (409, 1, "The hold has ended."),
     RefusalCode.SESSION_CLOSED: (409, 1, "The session has been closed."),
     RefusalCode.COUNTER_DECREASED: (409, 1, "A counter was higher before."),
+    RefusalCode.PLAN_ENDED: (409, 1, "The plan, or what it was made of, is no longer to be had."),
+    RefusalCode.NO_PLAN: (409, 1, "Nothing that is offered fits the request."),
+    RefusalCode.DECLINED: (402, 1, "The request can not be served on credit."),
     RefusalCode.PAYMENT_LIMIT: (409, 1, "Payments would pass the payer's limit."),
     RefusalCode.INSUFFICIENT_FUNDS: (402, 1, "The account does not have the value."),
     RefusalCode.NOT_FOUND: (404, 1, "No record has this id."),

@@ -104,7 +104,7 @@ class ServiceTerms:
         self._terms = terms
         self._routes: dict[tuple[tuple[str, str], ...], Route] = {}
         for agreement in terms.catalog.agreements.values():
-            if agreement.service == service.id and agreement.payer:
+            if agreement.service == service.id and agreement.payer and not agreement.provider:
                 self.agreed.setdefault(agreement.payer, []).append((agreement, terms.pricer(agreement.tariff)))
 
     def retail_at(self, payer: str, instant: datetime) -> Pricer:
@@ -164,7 +164,7 @@ class ServiceTerms:
         dated = [
             (a, self._terms.pricer(a.tariff))
             for a in catalog.agreements.values()
-            if a.service == service.id and a.part == part and a.provider == provider
+            if a.service == service.id and a.part == part and a.provider == provider and not a.payer
         ]
         tariff = terms.wholesale.get(provider)
         if needs and tariff is None and not dated:

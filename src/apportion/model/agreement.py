@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from apportion.model.market import MarketTerms
+from apportion.model.profile import Billing
 from apportion.model.session import SessionTerms
 
 ApportionRule = Literal["wholesale", "shares", "quantity", "cost"]
@@ -36,7 +38,8 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     platform's fraction of the fee (``shares``: its weight). ``allocate`` says how payers share. ``exempt`` payers
     pay nothing; the others bear their cost. ``sponsor`` names the account that carries what nobody pays.
     ``guard`` false permits a fee below what the providers cost. ``personal`` attributes stay outside the chain.
-    ``session`` says how it runs as a charging session; without it, it takes usage records only.
+    ``session`` says how it runs as a charging session; without it, it takes usage records only. ``market`` says how
+    its providers are chosen for a request.
     """
 
     id: str
@@ -54,19 +57,46 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     sponsor: str = ""
     guard: bool = True
     session: SessionTerms | None = None
+    market: MarketTerms = MarketTerms()
+
+
+class Targets(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Service levels: at most ``latency`` milliseconds, at least these fractions of time up and of uses that succeed.
+
+    ``throughput`` is units a second at least. Empty or 0 is none.
+    """
+
+    latency: int = 0
+    availability: str = ""
+    success: str = ""
+    throughput: str = ""
+
+
+class Consequence(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a missed target costs the provider: ``credit`` percent of the fee, ``most`` percent of it in a period."""
+
+    credit: str = "0"
+    most: str = "100"
 
 
 class Agreement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Terms that one payer or one provider has of its own, valid from ``valid_from`` until ``valid_until``.
+    """Terms that payers and providers have of their own, valid from ``valid_from`` until ``valid_until``.
 
-    With ``payer`` the retail ``tariff`` is theirs; with ``provider`` and ``part`` the wholesale ``tariff`` is.
+    With ``payer`` alone the retail ``tariff`` is theirs; with ``provider`` and ``part`` the wholesale ``tariff`` is.
+    With ``payer`` and ``provider`` both it is a service level agreement between the two: the provider may be chosen
+    for it, and a ``tariff``, if there is one, is what the payer pays for that provider's ``part`` (any part, when empty)
+    where the service passes its parts on. ``targets`` and ``consequence`` say what was promised, ``billing`` how the
+    payer is to be billed.
     """
 
     id: str
     service: str
-    tariff: str
+    tariff: str = ""
     payer: str = ""
     provider: str = ""
     part: str = ""
+    targets: Targets = Targets()
+    consequence: Consequence = Consequence()
+    billing: Billing = Billing()
     valid_from: datetime | None = None
     valid_until: datetime | None = None

@@ -6,7 +6,9 @@ import msgspec
 
 from apportion.model.agreement import Agreement, Service
 from apportion.model.credit import Dunning, TrustModel, TrustPolicy
+from apportion.model.market import Interconnect, Network, Offer, Placement
 from apportion.model.party import Payer, Provider, UnknownPayers
+from apportion.model.profile import Profile
 from apportion.model.tariff import Tariff
 
 
@@ -17,6 +19,9 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     ``zone`` is the IANA zone of usage times that have none. ``invented`` says in words what in this file is made
     up; it is shown wherever the catalog is. ``trust`` says, per currency, what payers may earn who opt in, by which
     prediction (``trust_model``, the program's own when not given), ``dunning`` what happens when payers do not pay.
+
+    What requests are answered from: standing ``offers`` beside the ``wholesale`` tariffs of the parts, ``networks`` and
+    their ``interconnects``, ``profiles`` of what users prefer, ``placements`` that providers pay for.
     """
 
     name: str = ""
@@ -31,5 +36,10 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     trust: tuple[TrustPolicy, ...] = ()
     trust_model: TrustModel | None = None
     dunning: Dunning | None = None
+    networks: dict[str, Network] = {}
+    offers: dict[str, Offer] = {}
+    interconnects: tuple[Interconnect, ...] = ()
+    profiles: dict[str, Profile] = {}
+    placements: dict[str, Placement] = {}
     invented: str = ""
     attribution: str = ""

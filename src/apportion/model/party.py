@@ -9,11 +9,17 @@ from apportion.model.funding import Alternate, AutoTopUp
 
 
 class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An organisation that delivers parts and earns portions; ``invented`` marks made-up ones in examples."""
+    """An organisation that delivers parts and earns portions; ``invented`` marks made-up ones in examples.
+
+    ``network`` is its own. A provider that has a node of its own is asked for bids at ``address``; what it says counts
+    when it is signed by ``key`` (Ed25519, 64 hexadecimal digits).
+    """
 
     id: str
     name: str = ""
     network: str = ""
+    address: str = ""
+    key: str = ""
     invented: bool = False
 
 
@@ -36,6 +42,8 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     guarantor: str = ""
     auto_topup: AutoTopUp | None = None
     trust: bool = False
+    profile: str = ""
+    approved: tuple[str, ...] = ()
     invented: bool = False
 
 
