@@ -15,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import charges, online, postgres, rating, sessions
+from benchmarks import charges, choosing, markets, online, postgres, rating, sessions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -37,8 +37,10 @@ def main(quick: bool, only: str) -> None:
         "rating": lambda: rating.scalar(20_000 if quick else 200_000),
         "rating-file": lambda: rating.file(1_000_000 if quick else 10_000_000),
         "charges": lambda: charges.measure(20_000 if quick else 100_000, 0 if quick else 1_000_000),
+        "choosing": lambda: choosing.measure(5 if quick else 50),
         "online": lambda: online.measure(2, 0, 1) if quick else online.measure(),
         "sessions": lambda: sessions.measure(20 if quick else 200),
+        "markets": lambda: markets.measure(500 if quick else 0),
         "postgres": lambda: postgres.measure(10_000 if quick else 50_000, 1 if quick else 3),
     }
     RESULTS.mkdir(exist_ok=True)

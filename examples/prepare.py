@@ -5,7 +5,7 @@
 
 DATA is a folder with the originals, named in the README of each example. Nothing here is random: what the originals
 do not say (who used, which provider delivered) is drawn from a hash of ids, so that every run writes the same bytes.
-Catalogs and READMEs are written by hand and are not touched.
+Catalogs and READMEs are written by hand and are not touched, but for the catalog of ``market`` that holds a price list.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -460,6 +461,219 @@ def video(data: Path, out: Path) -> None:
     )
 
 
+# ── market ──
+
+SHARED_BY = 6  # a model is on the market when so many sell it; of who sells none of these, one model is kept
+MODES = ("chat", "completion", "responses")
+ALSO = ("avian", "doubleword", "openrouter")  # of the second list: who is not on the first, and resellers of others
+REGION = re.compile(r"(us|eu|apac|global|au|jp|ca)\.")
+MAKER = re.compile(
+    r"(openai|qwen|anthropic|meta|mistral|deepseek|amazon|google|cohere|ai21|moonshotai?|minimax|zai|nvidia|writer)\."
+)
+ENDING = re.compile(r"(-maas|-fp8|-turbo-free|-v[0-9]+:[0-9]+|:free|@.*)$")
+PLACE = re.compile(r"(?:bedrock|azure)/(us|eu|(?:us|eu|ap|sa|ca|us-gov)-[a-z]+-[0-9])/")
+UPTIME = ("0.95", "0.98", "0.99", "0.995", "0.998", "0.999", "0.9995", "0.9999")
+MARKET_HEAD = '''\
+# Who runs a language model for whom: {hosts} hosts of two real price lists, {pairs} prices of {models} models.
+#
+# Made by prepare.py. Real: who sells which model at what price for a million tokens. Invented: latency, availability
+# and throughput, and what the platform earns.
+
+name = "model market"
+invented = """\\
+Latency, availability and throughput of every host, and the platform's fee; that the companies named here take part \\
+in anything. The prices are those of the lists."""
+attribution = "Prices: the price list of LiteLLM 1.109.1 (MIT), and that of pydantic/genai-prices (MIT)."
+unknown_payers = {{ currency = "USD", credit = 5 }}
+
+# A request says which model it wants and how many tokens it expects. Users pay the host's own price, 5 percent more,
+# and a fee for each request.
+[services.completion]
+name = "completion"
+retail = "platform"
+measures = {{ input = "token", output = "token", requests = "request" }}
+attributes = ["model"]
+parts.host = {{}}
+session = {{ slice = {{ input = 4096, output = 1024, requests = 1 }} }}
+
+[services.completion.market]
+retail = "passed-on"
+markup = 5
+relax = ["throughput", "latency"]
+weights = {{ price = 2, quality = 1 }}
+
+[tariffs.platform]
+currency = "USD"
+components = [{{ kind = "flat", name = "request", measure = "requests", price = 0.00002, optional = true }}]
+
+[profiles]
+thrifty = {{ objective = "lowest-cost" }}
+swift = {{ objective = "best-quality", premium = 50 }}
+european = {{ providers = {{ order = ["nebius", "scaleway", "ovhcloud", "mistral"] }}, premium = 25 }}
+'''
+MARKET_HOST = """
+[providers]
+{providers}
+"""
+MARKET_OFFER = """
+[offers.{host}]
+service = "completion"
+part = "host"
+provider = "{host}"
+tariff = "{host}"
+when.model = [{models}]
+quality = {{ latency = {latency}, availability = {uptime}, throughput = {throughput} }} # invented
+[tariffs.{host}]
+currency = "USD"
+components = [
+{{ kind = "unit", name = "input", measure = "input", per = 1000000 }},
+{{ kind = "unit", name = "output", measure = "output", per = 1000000 }},
+]
+[tariffs.{host}.deck]
+by = "model"
+match = "exact"
+rows = [
+{rows}
+]
+"""
+
+
+def model_of(entry: str) -> str:
+    """The model that an entry of a price list is about, however its seller writes it."""
+    name = entry.rsplit("/", 1)[-1].lower()
+    return ENDING.sub("", MAKER.sub("", REGION.sub("", name, 1) if REGION.match(name) else name, 1))
+
+
+def host_of(entry: str, provider: str) -> str:
+    """Who sells an entry; two of the clouds sell at other prices in other regions, each of which is a host."""
+    host = "vertex_ai" if provider.startswith("vertex_ai") else provider.removesuffix("_converse")
+    if host not in ("azure", "bedrock"):
+        return host
+    place = PLACE.match(entry) or REGION.match(entry.rsplit("/", 1)[-1])
+    return f"{host}-{place[1]}" if place else host
+
+
+def sellers(data: Path) -> dict[str, dict[str, tuple[str, str]]]:
+    """Model → host → (input, output) in USD per million tokens, of both lists; the shorter entry wins a tie."""
+    folder = data / "llm-gateway"
+    with gzip.open(folder / "litellm_model_prices.json.gz", "rt", encoding="utf-8") as file:
+        entries = json.load(file, parse_float=Decimal)
+    with gzip.open(folder / "genai_prices_data.json.gz", "rt", encoding="utf-8") as file:
+        others = json.load(file, parse_float=Decimal)
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for entry, told in sorted(entries.items(), key=lambda item: (len(item[0]), item[0])):
+        price = told.get("input_cost_per_token"), told.get("output_cost_per_token")
+        if told.get("mode") in MODES and all(price) and told.get("litellm_provider") and ":" not in entry[:3]:
+            host = host_of(entry, told["litellm_provider"])
+            pair = tuple(per_million(Decimal(one)) for one in price)
+            found.setdefault(model_of(entry), {}).setdefault(host, pair)
+    for seller in others:
+        if seller["id"] not in ALSO and not seller["id"].startswith("huggingface_"):
+            continue
+        for model in seller["models"]:
+            prices = model["prices"] if isinstance(model["prices"], dict) else {}
+            price = prices.get("input_mtok"), prices.get("output_mtok")
+            if ":" not in model["id"] and all(price) and not any(isinstance(one, dict) for one in price):
+                pair = tuple(plain(str(one)) for one in price)
+                found.setdefault(model_of(model["id"]), {}).setdefault(seller["id"], pair)
+    return found
+
+
+def on_market(data: Path) -> dict[str, dict[str, tuple[str, str]]]:
+    """Host → model → prices: models that several companies sell, and one model of everybody who sells none of those."""
+    every = sellers(data)
+    hosts: dict[str, dict[str, tuple[str, str]]] = {}
+    for model, prices in every.items():
+        if len({re.sub("^(azure|bedrock)-.*", r"\1", host) for host in prices}) >= SHARED_BY:
+            for host, pair in prices.items():
+                hosts.setdefault(host, {})[model] = pair
+    for model in sorted(every):
+        for host, pair in every[model].items():
+            hosts.setdefault(host, {model: pair})
+    return {host: dict(sorted(hosts[host].items())) for host in sorted(hosts)}
+
+
+def quoted(names: Iterable[str]) -> str:
+    return ",".join(f'"{name}"' for name in names)
+
+
+def market_models(hosts: dict[str, dict[str, tuple[str, str]]]) -> str:
+    """The catalog of the model market."""
+    pairs = sum(map(len, hosts.values()))
+    models = len({model for prices in hosts.values() for model in prices})
+    text = [MARKET_HEAD.format(hosts=len(hosts), pairs=pairs, models=models)]
+    text.append(MARKET_HOST.format(providers="\n".join(f"{host} = {{}}" for host in hosts)))
+    for host, prices in hosts.items():
+        body = (f'{{key="{model}",prices={{input={a},output={b}}}}},' for model, (a, b) in prices.items())
+        text.append(
+            MARKET_OFFER.format(
+                host=host,
+                models=quoted(prices),
+                latency=120 + draw("latency", host) % 900,
+                uptime=UPTIME[draw("uptime", host) % len(UPTIME)],
+                throughput=20 + draw("throughput", host) % 400,
+                rows="\n".join(body),
+            )
+        )
+    return "".join(text)
+
+
+CARRIERS_ABROAD = {  # invented carriers: what share of the deck's rate they ask (percent, from … to …), and for whom
+    "nordlink": (72, 84, ("home", "nordic")),
+    "nordlink-bundle": (66, 78, ("home", "nordic")),
+    "fjordtel": (60, 95, ("home", "nordic", "europe")),
+    "copenconnect": (55, 70, ("home",)),
+    "eurovox": (62, 88, ("nordic", "europe")),
+    "alpenlinie": (58, 92, ("europe",)),
+    "atlantica": (64, 90, ("america", "europe")),
+    "pan-america": (52, 80, ("america",)),
+    "silkroute": (55, 93, ("asia", "europe")),
+    "indus-voice": (50, 75, ("asia",)),
+    "world-transit": (85, 97, ("home", "nordic", "europe", "america", "asia")),
+    "budget-route": (48, 99, ("nordic", "europe", "america", "asia")),
+    "premium-global": (92, 99, ("home", "nordic", "europe", "america", "asia")),
+}
+REGIONS = (("45", "home"), ("46", "nordic"), ("47", "nordic"), ("298", "nordic"), ("299", "nordic"), ("354", "nordic"),
+           ("1", "america"), ("52", "america"), ("90", "asia"), ("92", "asia"))  # fmt: skip
+
+
+def region_of(prefix: str) -> str:
+    return next((region for code, region in REGIONS if prefix.startswith(code)), "europe")
+
+
+def market_calls(data: Path, out: Path) -> None:
+    """The rates of the deck for every number that is called in the sample, and what each invented carrier asks."""
+    prefixes = {row[0]: row for row in deck(data)}
+    used = set()
+    for row in rows(out.parent / "telephone" / "usage-telecom.csv"):
+        called = row["called"]
+        used.add(next(called[:end] for end in range(len(called), 0, -1) if called[:end] in prefixes))
+
+    def asked(carrier: str, row: Sequence[str]) -> str:
+        low, high, regions = CARRIERS_ABROAD[carrier]
+        if not row[4] or region_of(row[0]) not in regions:
+            return ""
+        percent = low + draw("carrier", carrier, row[1]) % (high - low + 1)
+        return plain(str(Decimal(row[4]) * percent / 100))
+
+    write(
+        out / "carriers.csv.gz",
+        ("prefix", "destination", "first", "next", "rate", *CARRIERS_ABROAD),
+        (
+            (*prefixes[name][:5], *(asked(carrier, prefixes[name]) for carrier in CARRIERS_ABROAD))
+            for name in sorted(used)
+        ),
+    )
+
+
+def market(data: Path, out: Path) -> None:
+    """Two markets: hosts that run models, and carriers that end calls. The calls must have been written before."""
+    path = out / "model-gateway.toml"
+    path.write_text(market_models(on_market(data)), encoding="utf-8")
+    print(f"{path.stat().st_size:>9,} bytes  {path}")
+    market_calls(data, out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with the originals")
@@ -470,6 +684,7 @@ def main() -> None:
         ("telephone", telephone),
         ("electricity", electricity),
         ("video-on-demand", video),
+        ("market", market),
     ):
         (given.out / name).mkdir(parents=True, exist_ok=True)
         make(given.data, given.out / name)

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from apportion.model.account import Account
+from apportion.model.bid import Acceptance, Asked, Finished
+from apportion.model.bid_check import Reason
 from apportion.model.hold import Hold
 from apportion.model.payment import check_method
 
@@ -335,6 +337,33 @@ class PaymentPort(Protocol):
 
     def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
         """What became of an order; never charges anything."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a provider node sent back: ``body``, or the ``fault`` when there is none."""
+
+    body: bytes = b""
+    fault: Reason | Literal[""] = ""
+    detail: str = ""
+
+
+class ProviderPort(Protocol):
+    """Provider nodes. The calls are awaited on the outside thread; none raises for what it was answered."""
+
+    def ask(self, asked: Sequence[tuple[str, Asked]], told: Callable[[int, Heard], None]) -> Coroutine[Any, Any, None]:
+        """Ask many addresses at once, each its question: for a first bid, or in later rounds for an answer to an offer.
+
+        ``told`` gets every answer when it comes, with the place of its question.
+        """
+
+    def accept(self, address: str, rfq: str, accepted: Acceptance) -> Coroutine[Any, Any, Heard]:
+        """Accept a bid exactly as it was signed; the signed confirmation. Twice is as good as once."""
+
+    def end(self, address: str, rfq: str, finished: Finished) -> Coroutine[Any, Any, Heard]:
+        """Tell that nothing more comes of a request, or that what was agreed has ended."""
+
+    def holds(self, key: str, message: bytes, signature: str) -> bool:
+        """Whether an Ed25519 signature is by a key, both in hexadecimal; at once, on any thread."""
 
 
 class Outside(Protocol):

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from apportion.adapters.highs import solver
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, Refused, StoreUnavailable
 from apportion.model.endpoint import read_endpoint
-from apportion.ports import PaymentPort
+from apportion.model.provider_node import ProviderNode, check_node
+from apportion.ports import Clock, PaymentPort, ProviderPort, Random, Signer
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -24,7 +26,7 @@ def open_engine(store: str = "apportion.db", *, tenant: str = "main", writable: 
         Misconfigured: the address is of a kind that this version does not open.
     """
     books, signer, heads = _parts(store, writable, key)
-    return Engine(books, tenant, (SystemClock(), SystemRandom(), signer), heads.announce, writable=writable)
+    return _engine(books, tenant, (SystemClock(), SystemRandom(), signer), heads, writable=writable)
 
 
 def open_tenants(
@@ -45,7 +47,16 @@ def open_tenants(
     books, signer, heads = _parts(store, writable, key, address)
     outside = (SystemClock(), SystemRandom(), signer)
     names = dict.fromkeys([*tenants, *books.tenants()])
-    return {name: Engine(books, name, outside, heads.announce, writable=writable) for name in names}
+    return {name: _engine(books, name, outside, heads, writable=writable) for name in names}
+
+
+def _engine(
+    books: Any, tenant: str, outside: tuple[Clock, Random, Signer], heads: HeadsFile, *, writable: bool
+) -> Engine:
+    """The engine of one tenant's books, with the solver where it is installed."""
+    engine = Engine(books, tenant, outside, heads.announce, writable=writable)
+    engine.solver = solver()
+    return engine
 
 
 def open_payments(address: str, *, key: str = "", private: bool = False, seconds: float = 10.0) -> PaymentPort:
@@ -64,6 +75,31 @@ def open_payments(address: str, *, key: str = "", private: bool = False, seconds
         more = "" if private else " --allow-private-addresses lets it be any."
         raise Misconfigured(error.refusal.sentence() + more) from None
     return HttpPayments(address, key=key, seconds=seconds)
+
+
+def open_providers(*, signer: Signer | None = None, private: bool = False, seconds: float = 10.0) -> ProviderPort:
+    """The way to provider nodes; with a ``signer`` questions are signed, ``private`` allows any network.
+
+    Raises:
+        Misconfigured: a package is missing.
+    """
+    try:
+        from apportion.adapters.providers.http import HttpProviders
+    except ImportError as error:
+        raise Misconfigured("Provider nodes need one more package: pip install 'apportion[serve]'") from error
+    return HttpProviders(signer, private=private, seconds=seconds)
+
+
+def open_provider_node(path: str) -> tuple[ProviderNode, Signer, Clock]:
+    """A provider's node as its file describes it, with the key that it signs by (made when there is none) and a clock.
+
+    Raises:
+        Misconfigured: with every finding in the file, or the key can not be read.
+    """
+    from apportion.adapters.catalog_file import load_record
+
+    node = load_record(path, ProviderNode, check_node)
+    return node, KeyFile(Path(path).parent / node.key), SystemClock()
 
 
 def _parts(store: str, writable: bool, key: str, address: str = "") -> tuple[Any, KeyFile, HeadsFile]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.claims.conftest import Program
 from tests.claims.serving import Served
-from tests.claims.test_c02 import CATALOG, MONTHS, charge, live, trust
+from tests.claims.test_c02 import CATALOG, DUE_AT_ONCE, MONTHS, charge, live, trust
 
 
 def test_the_score_is_the_sum_of_its_factors_and_each_says_what_it_did(apportion: Program) -> None:
@@ -54,3 +56,49 @@ def test_a_user_whose_prediction_fails_is_declined(apportion: Program) -> None:
     node.stop()
     shown = apportion("trust", "show", "ada", "--store", "books.db").out
     assert "Credit is declined: 20 EUR was written off and is not paid." in shown
+
+
+class Nodes:
+    """A provider's node that counts who asks, and answers nothing of use."""
+
+    def __init__(self) -> None:
+        asked = self.asked = list[str]()
+
+        class Counting(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked.append(self.path)
+                self.send_error(503)
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+        self.address = "http://127.0.0.1:{}".format(self.server.server_address[1])
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_who_is_declined_is_declined_before_any_provider_is_asked(apportion: Program) -> None:
+    """A request on credit alone: nobody is asked for a bid; with value in the account it goes through."""
+    nodes = Nodes()
+    dora = f'dora = {{ address = "{nodes.address}", key = "{"ab" * 32}" }}'
+    catalog = DUE_AT_ONCE.replace("dora = {}", dora)
+    node = Served(apportion, catalog, "--allow-private-addresses")
+    for month in MONTHS[:3]:
+        charge(node, "ada", 60, month)
+        node.ask("POST", "/v1/statements", {"period": month, "who": "ada"})
+    asked = {"service": "ride", "payers": [{"payer": "ada"}], "quantities": {"km": "5"}, "ask": 500}
+    refused = node.ask("POST", "/v1/plans", asked, status=402)
+    assert refused["code"] == "declined" and "is below 0.7" in refused["detail"] and nodes.asked == []
+    assert refused["field"] == "payers" and refused["fix"].startswith("Add value to the account")
+    assert not node.ask("GET", "/v1/plans")["data"]
+
+    node.top_up("ada", "400")  # what she owes, and 40 more
+    plan = node.ask("POST", "/v1/plans", asked, status=201)
+    assert len(nodes.asked) == 1 and (plan["asked"], plan.get("answered", 0)) == (1, 0)
+    session = node.ask("POST", f"/v1/plans/{plan['id']}/accept", {}, status=201)
+    node.report(session["id"], 1, {"km": "5"})
+    assert Decimal(node.end(session["id"])["charged"]) == 10
+    assert node.balance("ada") == 30
+    nodes.server.shutdown()
+    books = node.stop()
+    assert books.balances("provider") == {"dora": Decimal(185)} and books.balances("payer")["ada"] == 30

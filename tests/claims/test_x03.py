@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.claims.conftest import Book, Books, Program, Write, run_books
+from tests.claims.market import Market, calls
 
 # Prices like no other number in the books.
 CATALOG = """
@@ -117,3 +118,47 @@ def test_the_fee_of_a_month_explains_itself_too(book: Book, write: Write) -> Non
     price = facts(explain(books, id=added).json(), "What it costs")
     assert price.pop("fee")["value"] == "7.00 EUR"
     assert sum(Decimal(fact["value"].split()[0]) for fact in price.values()) == 7, price
+
+
+def test_why_this_provider_is_stored_with_every_candidate_and_each_view_shows_its_own(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Ten minutes of oak and elm; ash is dearer for both parts, elm delivers the near one of one title alone."""
+    offer = '\n[offers.one-film]\nservice = "call"\npart = "near"\nprovider = "elm"\ntariff = "three"\nwhen = { title = ["x"] }'
+    node = Market(Program(tmp_path_factory.mktemp("why")), calls(offer))
+    plan = node.plan("10")
+    told = {(c["part"], c["provider"]): c for c in plan["candidates"]}
+    assert {who: Decimal(c["cost"]) for who, c in told.items()} == {
+        ("near", "oak"): Decimal("0.2"), ("near", "elm"): Decimal("0.3"), ("near", "ash"): Decimal("0.5"),
+        ("far", "oak"): Decimal("0.5"), ("far", "elm"): Decimal("0.2"), ("far", "ash"): Decimal("0.3"),
+    }  # fmt: skip
+    assert {who for who, c in told.items() if c.get("taken")} == {("near", "oak"), ("far", "elm")}
+    assert told["far", "ash"]["why"] == "It costs payers 0.132 EUR more for this part than the cheapest."
+    assert told["near", "elm"]["why"] == "It depends on 'title', which the request does not say."
+
+    explained = f"/v1/plans/{plan['id']}/explanation"
+    operator = str(node.ask("GET", explained))
+    assert all(c["provider"] in operator and c.get("why", "") in operator for c in told.values())
+    assert "0.54 + 0.108 = 0.648" in operator and "the platform keeps 0.14" in operator
+
+    # the user sees the fee that was offered and the reason, and no cost, margin or offer
+    key = node.key_of("ada")
+    [shown] = [node.ask("GET", f"/v1/plans/{plan['id']}", key=key)]
+    assert {(c["part"], c["provider"]): Decimal(c["fee"]) for c in shown["candidates"]} == {
+        who: Decimal(c["cost"]) * Decimal("1.32") for who, c in told.items()
+    }
+    hidden = [c.keys() & {"cost", "offer"} for c in (*shown["candidates"], *shown["scenarios"][0]["parts"])]
+    assert not any(hidden) and not shown["scenarios"][0].keys() & {"cost", "margin"}
+    users = str(node.ask("GET", explained, key=key))
+    assert "earns" not in users and "platform keeps" not in users and "It costs payers 0.132 EUR more" in users
+    # a provider sees its own part and its own reason, without what others ask
+    elm = node.ask("GET", f"/v1/plans/{plan['id']}", key=node.key_of("elm", "provider"))
+    assert {c["provider"] for c in elm["candidates"]} == {"elm"} and "0.132" not in str(elm)
+    assert [part["cost"] for part in elm["scenarios"][0]["parts"]] == [told["far", "elm"]["cost"]]
+
+    node.deliver(plan)
+    books = node.stop()
+    # the books hold the digest of the candidates, not the candidates; the charge names the plan
+    [line] = [line for line in books.of("plan") if line["state"] == "accepted"]
+    assert len(line["digest"]) == 32 and "one-film" not in str(books.of("plan"))
+    assert {charge["tariff"] for charge in books.of("charge")} == {f"{plan['id']}.0.retail"}

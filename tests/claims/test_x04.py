@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.claims.conftest import ATOM, EXAMPLES, Book, Program, Write, rows
+from tests.claims.market import Market, calls, crew, fee, one
 
 # The user pays 1.00 for each; the host asks 0.80 or, the dear one, 1.30.
 CATALOG = """
@@ -95,3 +96,42 @@ def test_answers_sold_below_cost_in_an_hour_of_a_model_gateway(book: Book, sampl
         losses, gap = losses + (sponsored > 0), gap + max(short, Fraction(0))
     assert losses > 10 and books.summary["alerts"] == losses
     assert abs(gap + sum(map(Fraction, books.balances("sponsor").values()))) < losses * Fraction(ATOM)
+
+
+# Users pay 0.10 a call, whoever delivers; oak and elm cost 0.04 a minute together.
+FIXED = """
+[services.{name}]
+retail = "own"
+measures = {{ minutes = "min" }}
+{more}
+parts.near = {{ wholesale = {{ oak = "two", elm = "three", ash = "five" }} }}
+parts.far = {{ wholesale = {{ oak = "five", elm = "two", ash = "three" }} }}
+"""
+
+
+def test_no_plan_is_below_cost_unless_the_operator_lets_it(apportion: Program) -> None:
+    catalog = calls(
+        FIXED.format(name="fixed", more="")
+        + FIXED.format(name="margin", more='market = { margin = "0.05" }')
+        + FIXED.format(name="let", more='guard = false\nsponsor = "launch"')
+    )
+    node = Market(apportion, catalog)
+    good = node.plan("2", service="fixed")
+    assert crew(good) == {"near": "oak", "far": "elm"} and fee(good) == Decimal("0.12")
+    assert Decimal(one(good)["margin"]) == Decimal("0.02")  # 0.10 without tax, of which they cost 0.08
+    refused = node.plan("10", service="fixed", status=409)
+    assert refused["code"] == "no_plan"
+    assert "the widest margin that keeps the others is -0.30 EUR" in refused["detail"]
+    assert node.plan("10", service="fixed", relax=["margin"], status=409)["code"] == "no_plan"  # it is no limit of hers
+    # a margin that the operator asks for is kept too: 0.05 with one minute, not with two
+    assert Decimal(one(node.plan("1", service="margin"))["margin"]) == Decimal("0.06")
+    assert node.plan("2", service="margin", status=409)["code"] == "no_plan"
+
+    told = node.plan("10", service="let")
+    assert Decimal(one(told)["margin"]) == Decimal("-0.30")
+    for plan in (good, told):
+        assert Decimal(node.deliver(plan)["charged"]) == Decimal("0.12")
+    books = node.stop()
+    assert books.balances("provider") == {"oak": Decimal("0.24"), "elm": Decimal("0.24")}
+    assert books.balances("sponsor") == {"launch": Decimal("-0.30")}
+    assert books.balances("platform") == {"fees": Decimal("0.02")}

@@ -12,6 +12,7 @@ import functools
 import ipaddress
 import socket
 import ssl
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from apportion.errors import Refused
@@ -41,23 +42,10 @@ class Courier:
         """The status that a receiver answered; 0 when there was no answer, for whatever reason."""
         try:
             endpoint = read_endpoint(url, private=self._private)
-            address = await self._address(endpoint)
+            address = await judged(endpoint, private=self._private)
             return await self._sent(endpoint, address, {**_HEADERS, **headers}, body)
         except _no_answer():
             return 0
-
-    async def _address(self, endpoint: Endpoint) -> str:
-        """An address of the host that may be called.
-
-        Raises:
-            OSError: the name is not known, or leads inside.
-        """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        addresses = [str(one[4][0]).partition("%")[0] for one in found]
-        if not addresses or not (self._private or all(public(ipaddress.ip_address(one)) for one in addresses)):
-            raise OSError("no address that may be called")
-        return addresses[0]
 
     async def _sent(self, endpoint: Endpoint, address: str, headers: dict[str, str], body: bytes) -> int:
         host = f"[{address}]" if ":" in address else address
@@ -80,6 +68,23 @@ class Courier:
                 follow_redirects=False, timeout=self._seconds, limits=limits,
             )  # fmt: skip
         return self._http
+
+
+async def judged(endpoint: Endpoint, *, private: bool, lookups: Executor | None = None) -> str:
+    """An address of the host that may be called; names are looked up on ``lookups``, the loop's own when not given.
+
+    Raises:
+        OSError: the name is not known, or leads inside.
+    """
+    if endpoint.literal is not None:
+        addresses = [endpoint.host]
+    else:
+        look = functools.partial(socket.getaddrinfo, endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(lookups, look)
+        addresses = [str(one[4][0]).partition("%")[0] for one in found]
+    if not addresses or not (private or all(public(ipaddress.ip_address(one)) for one in addresses)):
+        raise OSError("no address that may be called")
+    return addresses[0]
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import tzdata
 
 from apportion.engine.commit import Committer
 from apportion.engine.credit.policy import check_trust, follow
+from apportion.engine.planned import plans_of
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work, encode
 from apportion.errors import Misconfigured, NotFound, Refusal, RefusalCode
@@ -75,7 +76,7 @@ def apply_catalog(committer: Committer, store: Store, catalog: Catalog) -> str:
     full, public = canonical(catalog), canonical(without_people(catalog))
     version = catalog_id(public)
     catalog = msgspec.json.decode(full, type=Catalog)  # in the order in which it is read back, now and after a restart
-    terms = Terms(catalog, version, scale_of(committer.names.assets))
+    terms = Terms(catalog, version, scale_of(committer.names.assets), plans_of(store, tenant))
     if store.fact(tenant, "catalog") == version and store.document(tenant, version) == full:
         committer.terms = terms
         return version
@@ -136,4 +137,4 @@ def load_terms(store: Store, tenant: int, version: str = "", assets: dict[str, A
         raise NotFound(f"The books have no catalog {version[:60]!r}.")
     if not body:
         raise NotFound("The store has no catalog yet. Run `apportion catalog apply FILE` first.")
-    return Terms(msgspec.json.decode(body, type=Catalog), name, scale_of(assets or {}))
+    return Terms(msgspec.json.decode(body, type=Catalog), name, scale_of(assets or {}), plans_of(store, tenant))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares
+from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares, held_of, served
 from apportion.engine.funding.purse import funding_of
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
 from apportion.engine.payers import payer_account
@@ -278,9 +278,10 @@ class Booking:
             texts += (self.payers[0].public, net)
         else:
             shape = self._more(texts)
-        if self.prepared.running or legs.draws is not None:  # its price lines or shares have texts of their own
+        prepared = self.prepared  # price lines, shares or agreements have texts of their own:
+        if prepared.running or legs.draws is not None or prepared.choice is not None:
             return encode(self._charge_record(texts))
-        return self.prepared.deal.charge_forms.line(shape, self._charge_record, texts)
+        return prepared.deal.charge_forms.line(shape, self._charge_record, texts)
 
     def _more(self, texts: list[str]) -> tuple[object, ...]:
         """The rest of a charge's texts, when there are several payers, a tax or a sponsor; its shape."""
@@ -326,8 +327,8 @@ class Booking:
             ),
             shares=tuple(
                 [
-                    Share(text(), text(), text() if prepared.weights else "")
-                    for _, share in legs.indexed_shares()
+                    Share(text(), text(), text() if prepared.weights else "", "", "", *served(prepared, place))
+                    for place, (_, share) in enumerate(legs.indexed_shares())
                     if share is not None
                 ]
             )
@@ -345,6 +346,7 @@ class Booking:
             rule=service.apportion,
             allocation=service.allocate if len(self.payers) > 1 else "",
             allowances=prepared.covered,
+            held=held_of(prepared, self.payers),
         )
 
 

@@ -129,7 +129,7 @@ class Closing:
         if version not in self._terms:
             names = self._committer.names.assets
             self._terms[version] = load_terms(self._store, self._committer.tenant, version, names)
-        given = Given(record.charge.tariff, record.usage.period, record.charge.allowances)
+        given = Given.of(record.charge, record.usage.period)
         return prepare(usage_of(record), self._terms[version], given)
 
     def _book(self, work: Work, difference: Difference, cause: str, period: str) -> int:

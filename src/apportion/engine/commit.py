@@ -19,60 +19,41 @@ from typing import TypeVar
 
 import msgspec
 
-from apportion.engine.charging import UsageDecision, rejected_line
+from apportion.engine.broker.decision import CrewDecision, PlanDecision
+from apportion.engine.broker.negotiated import NegotiationDecision
+from apportion.engine.charging import UsageDecision
 from apportion.engine.credit.decision import CreditDecision
 from apportion.engine.funding.granting import StockDecision
+from apportion.engine.market.decision import MarketDecision
 from apportion.engine.once import Once, OnceDecision
 from apportion.engine.payments.decision import PaymentDecision
 from apportion.engine.prefetch import prefetch
+from apportion.engine.rejecting import RefusalDecision, RejectDecision
 from apportion.engine.sessions.decision import SessionDecision
 from apportion.engine.terms import Terms
 from apportion.engine.turns import Turns
 from apportion.engine.undecided import Salvaged, Undecided, salvage
 from apportion.engine.value import ValueDecision
 from apportion.engine.work import Work
-from apportion.errors import NotFound, StoreUnavailable, Unwritten
-from apportion.ledger import proof
+from apportion.errors import NotFound, Refusal, StoreUnavailable, Unwritten
 from apportion.model.catalog import Catalog
 from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, Outcome, RejectUsage
 from apportion.model.credit import CreditCommand
-from apportion.model.ids import key_id
 from apportion.model.payment import EndPayment, RequestPayment, SendPayment
+from apportion.model.plan import CrewFound, PlanMade
 from apportion.model.session_asked import SessionCommand
-from apportion.model.usage import UsageClass
-from apportion.ports import Clock, Key, Random, Signer, Store
+from apportion.model.standing import MarketCommand
+from apportion.model.talks import LapseNegotiation, NegotiationMove
+from apportion.ports import Clock, Random, Signer, Store
 
 T = TypeVar("T")
 GROUP = 1000
 
 
-class RejectDecision:
-    """A record that could not even be read, written down once."""
-
-    def __init__(self, command: RejectUsage) -> None:
-        self.command = command
-        self.key = proof.record_key(command.source, command.id or command.digest.hex())
-
-    def keys(self) -> tuple[Key, ...]:
-        return (self.key,)
-
-    def people(self) -> list[str]:
-        return []
-
-    def charts(self) -> list[str]:
-        return []
-
-    def decide(self, work: Work) -> Outcome:
-        command, digest = self.command, self.command.digest[:8]
-        if self.key not in work.seen:
-            line = rejected_line(self.key, command.source, command.id, "", digest, command.refusal)
-            work.record(self.key, UsageClass.REJECTED.value, digest, line)
-        return Outcome(UsageClass.REJECTED, key_id("usg", self.key), command.refusal)
-
-
 Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
-    | SessionDecision
+    | SessionDecision | MarketDecision | PlanDecision | CrewDecision
+    | RefusalDecision | NegotiationDecision
 )  # fmt: skip
 Decided = tuple[Work, list[Outcome]]
 #: whether there is anything to keep, the outcomes, and the checkpoint to announce
@@ -258,6 +239,16 @@ class Committer(Turns):
             return StockDecision(command, self.terms)
         if isinstance(command, SessionCommand):
             return SessionDecision(command, self.terms, self.version)
+        if isinstance(command, PlanMade):
+            return PlanDecision(command, self.terms)
+        if isinstance(command, NegotiationMove | LapseNegotiation):
+            return NegotiationDecision(command, self.terms)
+        if isinstance(command, CrewFound):
+            return CrewDecision(command, self.terms, self.version)
+        if isinstance(command, Refusal):
+            return RefusalDecision(command)
+        if isinstance(command, MarketCommand):
+            return MarketDecision(command, self.terms)
         return ValueDecision(command, self.terms)  # type: ignore[arg-type]
 
     def version(self, id: str) -> Terms:
@@ -274,7 +265,7 @@ class Committer(Turns):
             if len(self._versions) >= 16:
                 self._versions.pop(next(iter(self._versions)))
             scale = {code: asset.scale for code, (_, asset) in self.names.assets.items()}.get
-            found = self._versions[id] = Terms(msgspec.json.decode(body, type=Catalog), id, scale)
+            found = self._versions[id] = Terms(msgspec.json.decode(body, type=Catalog), id, scale, self.plans)
         return found
 
     def land(self, work: Work) -> None:

@@ -29,7 +29,8 @@ from apportion.model.command import (
     TopUp,
 )
 from apportion.model.usage import Usage
-from apportion.ports import Clock, Random, Signer, Store
+from apportion.ports import Clock, Outside, ProviderPort, Random, Signer, Store
+from apportion.stages.broker.program import Solver
 
 
 class Engine:
@@ -51,6 +52,9 @@ class Engine:
         self.tenant = store.tenant(tenant)
         self.clock, _, self.signer = outside
         self.private = False  # whether addresses inside of networks may be called
+        self.solver: Solver | None = None  # proves large choices; without it they are searched as far as that goes
+        self.providers: ProviderPort | None = None  # who asks provider nodes, on the thread of ``outside``
+        self.outside: Outside | None = None
         if writable:
             check_key(store, self.tenant, outside[2])
         self.committer = Committer(store, tenant, outside, announce) if writable else None
@@ -157,7 +161,7 @@ class Engine:
     def sweep(self) -> int:
         """End every hold, bucket and allowance whose expiry has come; how many."""
         now = self.clock.now()
-        stock = [id for id in self.store.due_courses(self.tenant, now, 1000) if id.startswith(("bkt_", "alw_"))]
+        stock = [id for kind in ("bkt_", "alw_") for id in self.store.due_courses(self.tenant, now, 500, kind)]
         if stock:
             self.writer.commit([Lapse(id) for id in stock])
         due = self.store.expired_holds(self.tenant, now, 1000)

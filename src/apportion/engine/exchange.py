@@ -169,13 +169,18 @@ class HoldAnswer(HoldView, frozen=True):
 
 
 class ShareView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a payer bears of a fee, as far as ``source`` was drawn for it; another user's share has no name."""
+    """What a payer bears of a fee, as far as ``source`` was drawn for it; another user's share has no name.
+
+    At least cost ``terms`` are the tariffs by which the payer was served, and ``alone`` what it would have paid alone.
+    """
 
     amount: str
     payer: str = ""
     account: str = ""
     weight: str = ""
     source: str = ""
+    terms: tuple[str, ...] = ()
+    alone: str = ""
 
 
 class PortionView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -29,7 +29,10 @@ _SOURCES = {
     "bucket": "from a bucket, before the rest", "allowance": "paid for when the allowance was bought",
     "alternate": "from an alternate account, as the own value was used up", "credit": "on the credit line",
 }  # fmt: skip
-_SPLITS = {"equal": "equally", "shares": "by agreed weights", "cost": "by the cost of serving each"}
+_SPLITS = {
+    "equal": "equally", "shares": "by agreed weights", "cost": "by the cost of serving each",
+    "least-cost": "by what serving each costs under the agreements that make the whole cheapest, nobody above its own",
+}  # fmt: skip
 
 
 class View(msgspec.Struct, frozen=True):
@@ -166,12 +169,15 @@ def _price_lines(subject: Subject, lines: Sequence[PriceLine]) -> Iterator[Fact]
             words = f"{subject.quantity(line.measure, line.quantity)} at {line.price}"
         else:
             words = f"{line.quantity} × {line.price}" if line.price and line.quantity != "1" else ""
-        yield Fact(line.component, amount, "; ".join(filter(None, [words, line.note])))
+        by = f"by {line.tariff}" if line.tariff not in ("", subject.charge.tariff) else ""
+        yield Fact(line.component, amount, "; ".join(filter(None, [words, by, line.note])))
 
 
-def _price(subject: Subject) -> Section:
+def _price(subject: Subject, terms: Sequence[str] = ()) -> Section:
+    """What it costs; ``terms`` narrows the lines to those of some tariffs."""
     charge = subject.charge
-    facts = list(_price_lines(subject, charge.lines))
+    lines = [line for line in charge.lines if not terms or line.tariff in ("", *terms)]
+    facts = list(_price_lines(subject, lines))
     for one in charge.allowances:
         units = subject.quantity(one.measure, one.units)
         note = f"of the price of the allowance {one.allowance}"
@@ -182,7 +188,8 @@ def _price(subject: Subject) -> Section:
         facts.append(Fact(f"tax {tax.name}", subject.money(tax.amount), f"{tax.rate} % of {subject.money(tax.base)}"))
     if charge.taxes:
         facts.append(Fact("total", subject.money(charge.total)))
-    return Section("What it costs", tuple(facts), f"By the tariff {charge.tariff}.")
+    names = ", ".join(dict.fromkeys(line.tariff or charge.tariff for line in lines)) or charge.tariff
+    return Section("What it costs", tuple(facts), f"By the tariff{'s' * (', ' in names)} {names}.")
 
 
 def _rounding(exact: str, amount: str) -> str:
@@ -195,17 +202,13 @@ def _rounding(exact: str, amount: str) -> str:
 
 
 def _for_operator(subject: Subject) -> Explanation:
-    charge = subject.charge
+    charge, entry = subject.charge, subject.record.entry
     paying = ", ".join(dict.fromkeys(subject.owner(share.bearer) for share in charge.shares)) or "nobody"
     terms = [
         Fact("catalog", charge.catalog),
         Fact("tariff", charge.tariff),
         Fact("usage", charge.usage or "none"),
-        Fact(
-            "entry",
-            subject.record.entry.id if subject.record.entry is not None else "none",
-            "nothing moved" * (subject.record.entry is None),
-        ),
+        Fact("entry", entry.id) if entry is not None else Fact("entry", "none", "nothing moved"),
     ]
     check, holds = _adds_up(subject)
     return Explanation(
@@ -230,7 +233,8 @@ def _paid(subject: Subject) -> Section:
     facts = []
     for share in charge.shares:
         weight = f"weight {share.weight}" if share.weight and charge.allocation != "equal" else ""
-        notes = [weight, _SOURCES.get(share.source, ""), share.payer and f"for {subject.owner(share.payer)}"]
+        notes = [weight, _served(subject, share), _SOURCES.get(share.source, "")]
+        notes.append(share.payer and f"for {subject.owner(share.payer)}")
         facts.append(Fact(subject.owner(share.account), subject.money(share.amount), "; ".join(filter(None, notes))))
     facts += [
         Fact(subject.owner(use.payer), "nothing", "takes part and does not pay" + ", the others bear it" * bool(facts))
@@ -240,8 +244,18 @@ def _paid(subject: Subject) -> Section:
     if charge.sponsored != "0":
         note = "carries what nobody pays" if not charge.shares else "carries what the fee falls short of the cost"
         facts.append(Fact(f"sponsor {subject.owner(charge.sponsor)}", subject.money(charge.sponsored), note))
+    for one in charge.held:
+        facts.append(
+            Fact(f"agreement of {subject.owner(one.account)}", one.tariff, f"{one.provider} {one.part}".strip())
+        )
     text = f"Split {_SPLITS.get(charge.allocation, charge.allocation)}." if charge.allocation else ""
     return Section("Who pays", tuple(facts), text)
+
+
+def _served(subject: Subject, share: Share) -> str:
+    """Under which tariffs a payer was served at least cost."""
+    by = ", ".join(dict.fromkeys(share.terms))
+    return f"served by {by}, alone {subject.money(share.alone)}" if by else ""
 
 
 def _earned(subject: Subject) -> Section:
@@ -307,7 +321,8 @@ def _for_user(subject: Subject, view: View) -> Explanation:
         names |= {account: subject.owner(account) for account in mine}
     delivered = tuple(Fact(portion.part, portion.provider) for portion in charge.portions)
     pays = _paid_by_user(subject, names)
-    sections = (_used(subject), Section("Who delivered", delivered), _evidence(subject), _price(subject), pays)
+    prices = _price(subject, [name for share in charge.shares if share.bearer in mine for name in share.terms])
+    sections = (_used(subject), Section("Who delivered", delivered), _evidence(subject), prices, pays)
     paid, total, tax = _sum(s.amount for s in charge.shares), Exact.parse(charge.total), Exact.parse(charge.tax)
     holds = Exact.parse(charge.amount) + tax == total and (paid == total or not charge.shares)
     sums = f"fee {subject.number(charge.amount)}" + (f" + tax {subject.number(charge.tax)}" if tax else "")
@@ -330,7 +345,8 @@ def _paid_by_user(subject: Subject, names: Mapping[str, str]) -> Section:
     facts, others = list[Fact](), dict[str, Exact]()
     for share in charge.shares:
         if len(names) == 1 or names[share.bearer] == subject.owner(share.bearer):
-            facts.append(Fact(names[share.bearer], subject.money(share.amount), _SOURCES.get(share.source, "")))
+            notes = filter(None, [_served(subject, share), _SOURCES.get(share.source, "")])
+            facts.append(Fact(names[share.bearer], subject.money(share.amount), "; ".join(notes)))
         else:  # how others are funded is theirs to know
             others[share.bearer] = others.get(share.bearer, ZERO) + Exact.parse(share.amount)
     facts += [Fact(names[bearer], subject.money(amount.text())) for bearer, amount in others.items()]

@@ -75,7 +75,7 @@ def with_lines(record: Record, terms: Terms) -> Record:
     if charge.lines or charge.origin or record.usage.source.startswith("ses_"):
         return record  # a slice is what its session comes to less what was booked, not the price of its units
     try:
-        rated = prepare(usage_of(record), terms, Given(charge.tariff, record.usage.period, charge.allowances)).rated
+        rated = prepare(usage_of(record), terms, Given.of(charge, record.usage.period)).rated
         route = terms.service(charge.service).route(tuple((p.part, p.provider) for p in record.usage.parts))
     except Refused:
         return record

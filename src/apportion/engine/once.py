@@ -6,7 +6,7 @@ same request may be tried again under the same key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -60,6 +60,7 @@ class OnceDecision:
         self.once = once
         self._inner: Inner = inner
         self.keys, self.people, self.charts = inner.keys, inner.people, inner.charts
+        self.courses: Callable[[], list[str]] = getattr(inner, "courses", list)
 
     def decide(self, work: Work) -> Outcome:
         """The answer that was given before, or the decision, remembered under its key."""
@@ -132,6 +133,19 @@ def under_key(
     keys = [request_keys(credential, key, 1)[0]]
     keys += [proof.record_key("once", f"{credential}\x00{key}\x00{at}") for at in range(BLOCK, len(commands), BLOCK)]
     return [Once(command, keys[at // BLOCK], keys[0], fingerprint, at) for at, command in enumerate(commands)]
+
+
+def found(work_out: Callable[[], list[object]], key: str) -> list[object]:
+    """Commands that are worked out before they are written.
+
+    Under a key a refusal is a command too: what was done before is answered again, though it could not be done now.
+    """
+    try:
+        return work_out()
+    except Refused as refused:
+        if not key:
+            raise
+        return [refused.refusal]
 
 
 def check_reused(outcomes: list[Outcome]) -> None:

@@ -14,7 +14,16 @@ from apportion.model.ids import read_number
 from apportion.model.tariff import RoundingRule
 from apportion.money import Exact, common, quantize, residues
 from apportion.money.exact import decimal_text
-from apportion.stages.rate import Allocated, Apportioned, Priced, Pricer, by_cost_alone, by_weight, charge_amounts
+from apportion.stages.rate import (
+    Allocated,
+    Apportioned,
+    Priced,
+    Pricer,
+    by_cost_alone,
+    by_weight,
+    capped_dues,
+    charge_amounts,
+)
 
 
 class Difference:
@@ -248,12 +257,23 @@ def booked_residues(charge: Charge, scale: int) -> list[tuple[str, int]]:
         for share in charge.shares:
             borne[share.bearer] += _atoms(share.amount, scale)
         weighed = {share.bearer: Exact.parse(share.weight) for share in charge.shares}
-        weights, mass = common([weighed[bearer] for bearer in borne])
-        total, mass = _atoms(charge.total, scale), sum(weights)
-        if mass:
-            kept = residues([total * w for w in weights], mass, list(borne.values()))
+        nums, den = _owed(charge, [weighed[bearer] for bearer in borne], list(borne), scale)
+        if den:
+            kept = residues(nums, den, list(borne.values()))
             found += [(bearer, -gone) for bearer, gone in zip(borne, kept, strict=True)]
     return found
+
+
+def _owed(charge: Charge, weights: list[Exact], bearers: list[str], scale: int) -> tuple[list[int], int]:
+    """The exact shares of those who bear a charge, as numerators over one denominator; 0 when nothing weighs."""
+    total = _atoms(charge.total, scale)
+    if charge.allocation != "least-cost":
+        nums, _ = common(weights)
+        return [total * num for num in nums], sum(nums)
+    sign = -1 if total < 0 else 1
+    alone = {share.bearer: abs(_atoms(share.alone, scale)) for share in charge.shares}
+    nums, den = capped_dues(sign * total, weights, [alone[bearer] for bearer in bearers])
+    return [sign * num for num in nums], den
 
 
 def _weight(prepared: Prepared, rated: Rated, place: int) -> Exact:

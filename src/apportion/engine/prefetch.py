@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apportion.engine.funding.purse import foresee
+from apportion.engine.market.decision import MarketDecision
 from apportion.engine.once import Inner, OnceDecision
 from apportion.engine.work import Work
 from apportion.ports import Key, Store
@@ -29,6 +30,9 @@ def prefetch(work: Work, store: Store, decisions: Sequence[Inner]) -> Work:
     once = {key for d in decisions if isinstance(d, OnceDecision) for key in (d.once.first, d.once.key)}
     if once:
         work.answered = store.answered(tenant, sorted(once))
+    standing = [id for d in decisions if isinstance(d, OnceDecision | MarketDecision) for id in d.courses()]
+    if standing:
+        work.foresee(standing)
     payers = _payers(work, store, people)
     payers += foresee(work, payers)
     absent = sorted([key for key in charts if key not in names.accounts])

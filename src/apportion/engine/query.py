@@ -29,16 +29,31 @@ from apportion.model.journal import (
     ZonesLine,
 )
 from apportion.model.payment import PaidLine, PaymentLine
+from apportion.model.plan import PlanLine
 from apportion.model.session import GraceLine, SessionLine, WaitLine
+from apportion.model.standing import (
+    ApprovalLine,
+    CapacityLine,
+    ObservedLine,
+    OfferLine,
+    RatingLine,
+    ReputationLine,
+    SwitchLine,
+    TakenLine,
+    VoiceLine,
+)
+from apportion.model.talks import NegotiationLine
 from apportion.money import Asset, Money
 from apportion.ports import Store
 
 AnyLine = (
     AccountLine
     | AllowanceLine
+    | ApprovalLine
     | AssetLine
     | BucketLine
     | CapLine
+    | CapacityLine
     | CatalogLine
     | Charge
     | Checkpoint
@@ -53,15 +68,24 @@ AnyLine = (
     | ImportLine
     | LossLine
     | ModelLine
+    | NegotiationLine
+    | ObservedLine
+    | OfferLine
     | PaidLine
     | PaymentLine
+    | PlanLine
     | GraceLine
+    | RatingLine
+    | ReputationLine
     | SessionLine
     | WaitLine
     | StatementLine
+    | SwitchLine
+    | TakenLine
     | TrailLine
     | TrustLine
     | UsageLine
+    | VoiceLine
     | ZonesLine
 )
 _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)

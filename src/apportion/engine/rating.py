@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from apportion.engine.least_cost import Choice, choose, held_by
 from apportion.engine.terms import Deal, PartRoute, Route, ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
 from apportion.model.calendar import period_of
-from apportion.model.charge import Covered
+from apportion.model.charge import Charge, Covered, Held
 from apportion.model.tariff import Use
 from apportion.model.usage import PayerUse, Usage
 from apportion.money import Exact, Money
 from apportion.stages.rate import (
     Allocated,
+    Amounts,
     Apportioned,
     Priced,
     Pricer,
@@ -26,6 +28,7 @@ from apportion.stages.rate import (
     by_weight,
     by_wholesale,
     charge_amounts,
+    share_capped,
 )
 
 ONE = Exact(1)
@@ -52,6 +55,7 @@ class Prepared(msgspec.Struct, gc=False):
     """A record resolved against a catalog; ``rated`` is there already when no running total takes part.
 
     ``detailed`` records say of some part or payer more than its name. ``covered`` is what allowances cover of it.
+    ``choice`` is there where least cost decides which tariffs apply.
     """
 
     usage: Usage
@@ -66,6 +70,7 @@ class Prepared(msgspec.Struct, gc=False):
     detailed: bool
     rated: Rated | None = None
     covered: tuple[Covered, ...] = ()
+    choice: Choice | None = None
 
     @property
     def retail(self) -> Pricer:
@@ -85,7 +90,8 @@ class Prepared(msgspec.Struct, gc=False):
     def needed(self, name: str) -> str:
         """As much of a personal attribute as the prices need: its longest matching deck key (a prefix, or a value)."""
         value = self.use.attributes[name]
-        decks = [p.plans.deck for p in [self.retail, *self.pricers] if p is not None and p.plans.deck is not None]
+        pricers = [self.retail, *self.pricers, *(self.choice.cells.pricers if self.choice is not None else ())]
+        decks = [p.plans.deck for p in pricers if p is not None and p.plans.deck is not None]
         rows = [deck.find(value, self.use.start) for deck in decks if deck.by == name]
         return max((row.key for row in rows if row is not None), key=len, default="")
 
@@ -93,12 +99,18 @@ class Prepared(msgspec.Struct, gc=False):
 class Given(msgspec.Struct, frozen=True):
     """What a proof knows instead of the payers' names: the retail tariff that was applied and the billing period.
 
-    ``covered`` is what allowances covered.
+    ``covered`` is what allowances covered, ``held`` the agreements that payers (by account) had.
     """
 
     retail: str
     period: str
     covered: tuple[Covered, ...] = ()
+    held: tuple[Held, ...] = ()
+
+    @classmethod
+    def of(cls, charge: Charge, period: str) -> Given:
+        """What a charge tells."""
+        return cls(charge.tariff, period, charge.allowances, charge.held)
 
 
 def quantity(text: str, field: str) -> Exact:
@@ -154,6 +166,13 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
         Refused: why the record can not be charged, with the field and the fix.
     """
     service = terms.service(usage.service)
+    if service.by_plan and given is None:
+        raise refuse(
+            RefusalCode.NO_PRICE,
+            f"payers of {usage.service!r} pay what its parts cost, which a plan says.",
+            field="service",
+            fix="Ask for a plan and accept it; its session is then charged.",
+        )
     _check_times(usage)
     _check_names(usage, service)
     route = service.route(tuple([(p.part, p.provider) for p in usage.parts]))
@@ -166,13 +185,20 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
         total = _summed(whole, [*own.values()] or eaten)
     use = Use(usage.start, usage.end, total, usage.attributes)
     part_uses = [_part_use(use, whole, own, part) for part in route.parts] if own else [use] * len(route.parts)
-    payer = payers[0].payer
-    deal = route.deal(terms.pricer(given.retail) if given else service.retail_at(payer, usage.start), usage.start)
+    payer, choice = payers[0].payer, None
+    if service.service.allocate == "least-cost":
+        held = given.held if given else held_by(service, usage)
+        choice = choose(service, route, route.deal(service.retail, usage.start), usage, use, eaten, held)
+        deal = route.deal(choice.retail, usage.start)
+    else:
+        deal = route.deal(terms.pricer(given.retail) if given else service.retail_at(payer, usage.start), usage.start)
     period = ""
     if deal.running:
         period = given.period if given else period_of(terms.calendar(payer), usage.start).key
     covered = given.covered if given else ()
-    prepared = Prepared(usage, service, route, deal, use, part_uses, payers, [], period, detailed, None, covered)
+    prepared = Prepared(
+        usage, service, route, deal, use, part_uses, payers, [], period, detailed, None, covered, choice
+    )
     if len(payers) > 1 or payers[0].weight:
         prepared.detailed = detailed or any(p.weight for p in payers)
     if len(payers) > 1:
@@ -184,7 +210,7 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
 
 def _rate_shortly(prepared: Prepared) -> Rated | None:
     """One payer, prices per unit only: the same as ``rate``, in a few sums of products."""
-    linear = prepared.deal.linear
+    linear = prepared.deal.linear if prepared.choice is None else None
     if linear is None or prepared.covered or len(prepared.payers) > 1 or not _pays(prepared, prepared.payers[0]):
         return None
     found = linear.split(prepared.use.quantities)
@@ -218,6 +244,8 @@ def _part_use(use: Use, whole: dict[str, Exact], own: dict[tuple[str, str], dict
 def _weights(prepared: Prepared, eaten: list[dict[str, Exact]]) -> list[Exact]:
     """What each payer weighs: a fixed share, or the retail price of what they alone used."""
     rule = prepared.terms.service.allocate
+    if prepared.choice is not None:
+        return prepared.choice.weights
     if rule == "equal":
         return [ONE] * len(prepared.payers)
     if rule == "shares":
@@ -239,10 +267,8 @@ def _weights(prepared: Prepared, eaten: list[dict[str, Exact]]) -> list[Exact]:
 
 def rate(prepared: Prepared, totals: Totals) -> Rated:
     """Price the record and its parts, then split the fee among providers and payers (pure)."""
-    use = uncovered(prepared)
-    asset, pricer = prepared.terms.asset, prepared.retail
-    retail = pricer.price(use, totals(""), prepared.period) if use is not None else _nothing(pricer)
-    net_money, taxed, total_money = charge_amounts(retail, asset, pricer.tariff.rounding)
+    asset = prepared.terms.asset
+    retail, (net_money, taxed, total_money) = _retail(prepared, totals)
     net, total = net_money.atoms, total_money.atoms
     if prepared.covered:
         bought = sum(Money.parse(one.amount, asset).atoms for one in prepared.covered)
@@ -262,6 +288,18 @@ def rate(prepared: Prepared, totals: Totals) -> Rated:
         ranks = [order.index(i) for i in range(len(order))]
         shares = _shared(prepared, total, ranks)
     return Rated(net, total, taxes, retail, parts, split, shares)
+
+
+def _retail(prepared: Prepared, totals: Totals) -> tuple[Priced, Amounts]:
+    """What the payers are charged together: the exact price, and that rounded."""
+    use, pricer, choice = uncovered(prepared), prepared.retail, prepared.choice
+    if choice is not None and not prepared.covered:
+        return choice.joint, choice.amounts
+    if use is None:
+        retail = _nothing(pricer)
+    else:
+        retail = choice.priced(use) if choice is not None else pricer.price(use, totals(""), prepared.period)
+    return retail, charge_amounts(retail, prepared.terms.asset, pricer.tariff.rounding)
 
 
 def uncovered(prepared: Prepared) -> Use | None:
@@ -299,6 +337,8 @@ def _shared(prepared: Prepared, total: int, ranks: list[int]) -> Allocated:
     pays = [_pays(prepared, payer) for payer in prepared.payers]
     if not any(pays) and prepared.terms.service.sponsor:
         return Allocated((None,) * len(pays), (0,) * len(pays))
+    if prepared.choice is not None:
+        return share_capped(total, prepared.choice.weights, prepared.choice.alone, pays, ranks)
     return allocate_fee(total, prepared.weights or [ONE] * len(pays), pays, ranks)
 
 

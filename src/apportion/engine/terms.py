@@ -12,8 +12,12 @@ from apportion.model.account import Role
 from apportion.model.agreement import Agreement, Service
 from apportion.model.calendar import Calendar
 from apportion.model.catalog import Catalog
+from apportion.model.plan import PLAN, PlanLine, Scenario
+from apportion.model.tariff import Tariff
 from apportion.money import Asset, Exact, parse_asset
 from apportion.stages.rate import Linear, Pricer, compile_tariff, joined
+
+_PLANNED_KEPT = 4096
 
 
 class PartRoute:
@@ -98,14 +102,18 @@ class ServiceTerms:
         self.platform = Exact.parse(service.platform)
         self.exempt = frozenset(service.exempt)
         self.sponsor = service.sponsor or "marketing"
+        self.by_plan = service.market.retail == "passed-on" and service.allocate != "least-cost"
         self.asset_text = str(self.asset)
         self.platform_key = account_key(Role.PLATFORM, "fees", self.asset_text)
         self.agreed: dict[str, list[tuple[Agreement, Pricer]]] = {}
         self._terms = terms
         self._routes: dict[tuple[tuple[str, str], ...], Route] = {}
+        self._between: dict[str, list[Agreement]] = {}
         for agreement in terms.catalog.agreements.values():
             if agreement.service == service.id and agreement.payer and not agreement.provider:
                 self.agreed.setdefault(agreement.payer, []).append((agreement, terms.pricer(agreement.tariff)))
+            elif agreement.service == service.id and agreement.payer and agreement.tariff:
+                self._between.setdefault(agreement.payer, []).append(agreement)
 
     def retail_at(self, payer: str, instant: datetime) -> Pricer:
         """The retail tariff in force for a payer: an agreement's when one covers the instant."""
@@ -113,6 +121,15 @@ class ServiceTerms:
             if _covers(agreement, instant):
                 return pricer
         return self.retail
+
+    def held(self, payer: str, instant: datetime) -> list[Agreement]:
+        """A payer's agreements in force that have a tariff: for the service, and with providers for their parts."""
+        known = [*[agreement for agreement, _ in self.agreed.get(payer, ())], *self._between.get(payer, ())]
+        return [agreement for agreement in known if _covers(agreement, instant)]
+
+    def pricer(self, tariff: str) -> Pricer:
+        """The compiled tariff of this id."""
+        return self._terms.pricer(tariff)
 
     def route(self, named: tuple[tuple[str, str], ...]) -> Route:
         """Who delivers which part, the service's own providers filled in; cached by what the record names.
@@ -145,10 +162,15 @@ class ServiceTerms:
             if not providers and terms.optional:
                 continue
             for provider in providers or [terms.provider]:
-                routes.append(self._part(part, provider))
+                routes.append(self.delivered(part, provider))
         return Route(routes, self.platform_key, self.asset if self.service.apportion == "wholesale" else None)
 
-    def _part(self, part: str, provider: str) -> PartRoute:
+    def delivered(self, part: str, provider: str) -> PartRoute:
+        """One part as one provider delivers it.
+
+        Raises:
+            Refused: UNKNOWN_PROVIDER.
+        """
         service, catalog = self.service, self._terms.catalog
         terms = service.parts[part]
         if provider not in catalog.providers:
@@ -181,13 +203,24 @@ class ServiceTerms:
 
 
 class Terms:
-    """A catalog version, compiled; ``scale`` answers the store's scale of a currency once it is fixed."""
+    """A catalog version, compiled; ``scale`` answers the store's scale of a currency once it is fixed.
 
-    def __init__(self, catalog: Catalog, version: str, scale: Callable[[str], int | None] = lambda code: None) -> None:
+    ``plan`` finds a plan in the books by its id: the tariffs that were agreed there are known here by theirs.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        version: str,
+        scale: Callable[[str], int | None] = lambda code: None,
+        plan: Callable[[str], PlanLine | None] = lambda id: None,
+    ) -> None:
         self.catalog = catalog
         self.version = version
         self._scale = scale
+        self.plan = plan
         self._pricers: dict[str, Pricer] = {}
+        self._planned: dict[str, Pricer] = {}
         self._services: dict[str, ServiceTerms] = {}
 
     def asset(self, code: str) -> Asset:
@@ -198,13 +231,48 @@ class Terms:
         return parse_asset(code, store=True) if scale is None else Asset(code, scale)
 
     def pricer(self, tariff: str) -> Pricer:
-        """The compiled tariff of this id."""
+        """The compiled tariff of this id, of the catalog or of a plan.
+
+        Raises:
+            Refused: UNKNOWN_TARIFF.
+        """
         found = self._pricers.get(tariff)
+        if found is None and tariff.startswith(PLAN):
+            return self._of_plan(tariff)
         if found is None:
             if tariff not in self.catalog.tariffs:
                 raise refuse(RefusalCode.UNKNOWN_TARIFF, f"the catalog has no tariff {tariff[:60]!r}.", field="tariff")
             found = self._pricers[tariff] = compile_tariff(self.catalog.tariffs[tariff])
         return found
+
+    def tariff(self, name: str) -> Tariff | None:
+        """A tariff as it was written, in the catalog or in a plan; None when there is none of this id."""
+        if not name.startswith(PLAN):
+            return self.catalog.tariffs.get(name)
+        try:
+            return self.pricer(name).tariff
+        except Refused:
+            return None
+
+    def _of_plan(self, tariff: str) -> Pricer:
+        found = self._planned.get(tariff)
+        if found is not None:
+            return found
+        plan = self.plan(tariff.partition(".")[0])
+        for scenario in plan.scenarios if plan is not None else ():
+            self.learn(scenario)
+        found = self._planned.get(tariff)
+        if found is None:
+            raise refuse(RefusalCode.UNKNOWN_TARIFF, f"no plan has the tariff {tariff[:60]!r}.", field="tariff")
+        return found
+
+    def learn(self, scenario: Scenario) -> None:
+        """Compile the tariffs of a plan's scenario; the latest few thousand are kept."""
+        for one in (scenario.retail, *(part.tariff for part in scenario.parts)):
+            if one.id not in self._planned:
+                if len(self._planned) >= _PLANNED_KEPT:
+                    self._planned.pop(next(iter(self._planned)), None)
+                self._planned[one.id] = compile_tariff(one)
 
     def service(self, name: str) -> ServiceTerms:
         """The compiled service of this id.

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 import tzdata
 
+from apportion.engine.planned import plans_of
 from apportion.engine.terms import Terms
 from apportion.engine.work import Names, Work, encode
 from apportion.errors import Misconfigured, StoreUnavailable, Unwritten
@@ -51,6 +52,7 @@ class Turns:
         self._clock, self._random, self._signer = outside
         self._epoch = store.peek(self.tenant).epoch  # before anything is remembered
         self.names = Names(store, self.tenant)
+        self.plans = plans_of(store, self.tenant)
         self.terms: Terms | None = None
         self.reload: Callable[[], Terms] | None = None  # reads the catalog in force
         self._closed: set[tuple[str, int]] | None = None

@@ -106,7 +106,7 @@ class Unbilled:
         if found is None:
             scales = {asset.code: (number, asset) for number, asset in self._assets.items()}
             terms = load_terms(self._store, self._tenant, version, scales)
-            found = self._spoken[version] = Words(terms.catalog), terms
+            found = self._spoken[version] = Words(terms.catalog, terms.tariff, terms.plan), terms
         return found
 
     def _charge(self, record: Record) -> None:

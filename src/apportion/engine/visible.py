@@ -180,7 +180,7 @@ class Sight:
             charge.id, "operator", charge.service, usage.start or charge.at, charge.currency, charge.usage,
             usage.source, usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total,
             charge.lines, charge.taxes,
-            tuple(ShareView(s.amount, account=s.account, weight=s.weight, source=s.source) for s in charge.shares),
+            tuple(ShareView(s.amount, "", s.account, s.weight, s.source, s.terms, s.alone) for s in charge.shares),
             tuple(PortionView(p.part, p.provider, p.amount, p.exact, p.tariff, p.lines) for p in charge.portions),
             charge.rule, charge.platform, charge.sponsored, charge.sponsor, charge.catalog, entry, charge.origin,
             charge.allowances,
@@ -197,11 +197,12 @@ class Sight:
     def _user_view(self, record: Record) -> ChargeView:
         """No wholesale price, portion, margin or sponsored amount: from any of them the others could be computed."""
         charge, usage = record.charge, record.usage
-        shares, others = list[ShareView](), dict[str, int]()
+        shares, others, terms = list[ShareView](), dict[str, int](), list[str]()
         for s in charge.shares:
             if s.bearer in self._own:
                 account = s.account if s.account in self._own else ""
-                shares.append(ShareView(s.amount, self.caller.party, account, s.weight, s.source))
+                shares.append(ShareView(s.amount, self.caller.party, account, s.weight, s.source, s.terms, s.alone))
+                terms += s.terms
             elif s.account in self._own:
                 shares.append(ShareView(s.amount, "", s.account, "", s.source))
             else:
@@ -210,7 +211,8 @@ class Sight:
         shares += [ShareView(decimal_text(atoms, scale)) for atoms in others.values()]
         return ChargeView(
             charge.id, "user", charge.service, usage.start or charge.at, charge.currency, charge.usage, usage.source,
-            usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total, charge.lines,
+            usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total,
+            tuple(line for line in charge.lines if not terms or line.tariff in ("", *terms)),
             charge.taxes, tuple(shares), tuple(PortionView(p.part, p.provider) for p in charge.portions),
             origin=charge.origin, allowances=charge.allowances if len(usage.payers) == 1 else (),
         )  # fmt: skip

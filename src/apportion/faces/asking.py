@@ -45,18 +45,20 @@ class Asking:
         """Give back the connections."""
         self._http.close()
 
-    def _pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
+    def pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
+        """All that an operation lists, page after page."""
         asked, after = {"limit": "200"} | {field: text for field, text in chosen.items() if text}, ""
         while True:
-            page = self._ask(name, id, query=asked | {"after": after} if after else asked)
+            page = self.ask(name, id, query=asked | {"after": after} if after else asked)
             yield from page.data
             after = page.next
             if not after:
                 return
 
-    def _ask(
+    def ask(
         self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "", media: str = ""
     ) -> Any:
+        """An operation of the table by its name; its refusal is raised."""
         from urllib.parse import quote
 
         operation = BY_NAME[name]

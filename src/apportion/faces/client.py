@@ -24,10 +24,13 @@ from apportion.engine.query import AccountView
 from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.following import Following
+from apportion.faces.market import Market
+from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
+from apportion.model.segmentation import SegmentationAgain, SegmentationAsked, SegmentPlan
 from apportion.model.statement import Document
 from apportion.model.usage import Usage
 from apportion.model.webhook import NewWebhook, WebhookView
@@ -41,13 +44,14 @@ class Client(Asking):
 
     def __init__(self, url: str, *, key: str, tries: int = 5, patience: float = 60.0, transport: Any = None) -> None:
         super().__init__(url, key, tries, patience, transport)
-        self.sessions, self.stocks = Sessions(self._ask, self._pages), Stocks(self._ask)
+        self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
+        self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
 
     # money
 
     def charge(self, usages: Iterable[Usage], *, idempotency_key: str = "") -> tuple[x.RecordAnswer, ...]:
         """Charge usage records; an answer for each, in order."""
-        answer: x.UsageAnswer = self._ask("charge", given=list(usages), key=idempotency_key)
+        answer: x.UsageAnswer = self.ask("charge", given=list(usages), key=idempotency_key)
         return answer.records
 
     def top_up(
@@ -58,14 +62,14 @@ class Client(Asking):
         Raises:
             Refused: UNKNOWN_PAYER, BAD_AMOUNT, CONFLICT.
         """
-        return self._ask("top_up", given=x.TopUpInput(payer, amount, currency, reference), key=idempotency_key)
+        return self.ask("top_up", given=x.TopUpInput(payer, amount, currency, reference), key=idempotency_key)
 
     def charge_events(
         self, events: Iterable[Mapping[str, Any]], *, idempotency_key: str = ""
     ) -> tuple[x.RecordAnswer, ...]:
         """Charge usage that comes as CloudEvents 1.0; an answer for each, in order. Quantities are decimal text."""
         media = "application/cloudevents-batch+json"
-        answer: x.UsageAnswer = self._ask("charge_events", given=list(events), key=idempotency_key, media=media)
+        answer: x.UsageAnswer = self.ask("charge_events", given=list(events), key=idempotency_key, media=media)
         return answer.records
 
     def hold(self, given: x.HoldInput, *, idempotency_key: str = "") -> x.HoldAnswer:
@@ -74,7 +78,7 @@ class Client(Asking):
         Raises:
             Refused: INSUFFICIENT_FUNDS, UNKNOWN_PAYER, BAD_AMOUNT, BAD_TIME.
         """
-        return self._ask("hold", given=given, key=idempotency_key)
+        return self.ask("hold", given=given, key=idempotency_key)
 
     def capture(self, hold: str, amount: str, *, final: bool = True, idempotency_key: str = "") -> x.HoldAnswer:
         """Capture part of a hold; ``final`` ends it and gives back the rest.
@@ -82,7 +86,7 @@ class Client(Asking):
         Raises:
             Refused: NOT_FOUND, HOLD_ENDED, BAD_AMOUNT.
         """
-        return self._ask("capture", hold, given=x.CaptureInput(amount, final), key=idempotency_key)
+        return self.ask("capture", hold, given=x.CaptureInput(amount, final), key=idempotency_key)
 
     def end_hold(self, hold: str, amount: str = "0", *, final: bool = True, idempotency_key: str = "") -> x.HoldAnswer:
         """Capture part of a hold, or end it and give back the rest.
@@ -94,7 +98,7 @@ class Client(Asking):
 
     def release(self, hold: str, *, idempotency_key: str = "") -> x.HoldAnswer:
         """End a hold; what is still open goes back."""
-        return self._ask("release", hold, given=x.Nothing(), key=idempotency_key)
+        return self.ask("release", hold, given=x.Nothing(), key=idempotency_key)
 
     def pay(self, given: PaymentInput, *, idempotency_key: str = "") -> PaymentAnswer:
         """Fetch value by a payment, once per reference; ``payment`` tells how it stands.
@@ -102,15 +106,15 @@ class Client(Asking):
         Raises:
             Refused: BAD_AMOUNT, BAD_INPUT, CONFLICT, PAYMENT_LIMIT, UNKNOWN_PAYER.
         """
-        return self._ask("pay", given=given, key=idempotency_key)
+        return self.ask("pay", given=given, key=idempotency_key)
 
     def close_period(self, period: str, *, force: bool = False, idempotency_key: str = "") -> Closed:
         """Close a billing period for all payers; every one that usage names when it is empty."""
-        return self._ask("close_period", period or ALL, given=x.CloseInput(force), key=idempotency_key)
+        return self.ask("close_period", period or ALL, given=x.CloseInput(force), key=idempotency_key)
 
     def issue(self, period: str = "", who: str = "", *, idempotency_key: str = "") -> tuple[x.StatementView, ...]:
         """Issue the statements of a period that has ended."""
-        answer: x.IssueAnswer = self._ask("issue", given=x.IssueInput(period, who), key=idempotency_key)
+        answer: x.IssueAnswer = self.ask("issue", given=x.IssueInput(period, who), key=idempotency_key)
         return answer.data
 
     def apply(self, catalog: Catalog, *, idempotency_key: str = "") -> str:
@@ -119,7 +123,7 @@ class Client(Asking):
         Raises:
             Misconfigured: with every finding.
         """
-        answer: x.AppliedAnswer = self._ask("apply", given=catalog, key=idempotency_key)
+        answer: x.AppliedAnswer = self.ask("apply", given=catalog, key=idempotency_key)
         return answer.id
 
     def set_credit(self, account: str, *, idempotency_key: str = "") -> CreditAnswer:
@@ -128,7 +132,7 @@ class Client(Asking):
         Raises:
             Refused: NOT_FOUND; CONFLICT when the line is fixed.
         """
-        return self._ask("set_credit", account, given=x.Nothing(), key=idempotency_key)
+        return self.ask("set_credit", account, given=x.Nothing(), key=idempotency_key)
 
     def write_off(self, account: str, amount: str = "", *, idempotency_key: str = "") -> WriteOffAnswer:
         """Move a payer's debt (all of it when no amount is given) to who stands for its credit line.
@@ -136,58 +140,74 @@ class Client(Asking):
         Raises:
             Refused: NOT_FOUND, BAD_AMOUNT; CONFLICT when nothing is owed.
         """
-        return self._ask("write_off", account, given=WriteOffInput(amount), key=idempotency_key)
+        return self.ask("write_off", account, given=WriteOffInput(amount), key=idempotency_key)
+
+    def segment(self, asked: SegmentationAsked) -> SegmentPlan:
+        """Split a known amount of data over paths; nothing is stored or charged by it.
+
+        Raises:
+            Refused: NO_PLAN with the nearest miss, and what may be wrong with the request.
+        """
+        return self.ask("segment", given=asked)
+
+    def segment_again(self, given: SegmentationAgain) -> SegmentPlan:
+        """Find a split again from what has become of its paths.
+
+        Raises:
+            Refused: as ``segment``; BAD_INPUT when the reports contradict the plan.
+        """
+        return self.ask("segment_again", given=given)
 
     # reads
 
     def accounts(self, owner: str = "", role: str = "") -> Iterator[AccountView]:
         """All accounts that this key may see, or those of one party (or id), or of one role."""
-        return self._pages("accounts", owner=owner, role=role)
+        return self.pages("accounts", owner=owner, role=role)
 
     def account(self, id: str) -> AccountView:
         """One account as it stands."""
-        return self._ask("account", id)
+        return self.ask("account", id)
 
     def trust(self, account: str) -> TrustView:
         """A payer's credit as it stands, what it has earned, and why."""
-        return self._ask("trust", account)
+        return self.ask("trust", account)
 
     def entries(self, account: str) -> Iterator[x.EntryView]:
         """What moved on an account, in order."""
-        return self._pages("entries", account)
+        return self.pages("entries", account)
 
     def holds(self, account: str = "", *, open: bool = False) -> Iterator[x.HoldView]:
         """All holds that this key may see, or those on one account, or only those that are still ``open``."""
-        return self._pages("holds", account=account, open="true" if open else "")
+        return self.pages("holds", account=account, open="true" if open else "")
 
     def hold_of(self, id: str) -> x.HoldView:
         """One hold as it stands."""
-        return self._ask("hold_of", id)
+        return self.ask("hold_of", id)
 
     def charges(self) -> Iterator[x.ChargeView]:
         """All charges that this key may see, in booking order."""
-        return self._pages("charges")
+        return self.pages("charges")
 
     def charge_of(self, id: str) -> x.ChargeView:
         """One charge."""
-        return self._ask("charge_of", id)
+        return self.ask("charge_of", id)
 
     def explain(self, id: str, view: str = "operator") -> Explanation:
         """A charge in plain words with its arithmetic; ``chg_…/PART`` is the portion of one part."""
         id, _, part = id.partition("/")
-        return self._ask("explain", id, query={"view": view, "part": part} if part else {"view": view})
+        return self.ask("explain", id, query={"view": view, "part": part} if part else {"view": view})
 
     def statements(self) -> Iterator[x.StatementView]:
         """Statements and remittance advices, oldest first."""
-        return self._pages("statements")
+        return self.pages("statements")
 
     def statement(self, id: str) -> Document:
         """One statement or remittance advice, by id or number."""
-        return self._ask("statement", id)
+        return self.ask("statement", id)
 
     def catalog(self, version: str = "") -> x.CatalogAnswer:
         """The catalog in force, or another version of it."""
-        return self._ask("catalog", query={"version": version} if version else None)
+        return self.ask("catalog", query={"version": version} if version else None)
 
     def export(self) -> Iterator[bytes]:
         """The lines of the complete books, each with its line feed.
@@ -209,11 +229,11 @@ class Client(Asking):
 
     def payment(self, id: str) -> PaymentView:
         """One payment as it stands."""
-        return self._ask("payment", id)
+        return self.ask("payment", id)
 
     def payments(self, account: str) -> Iterator[PaymentView]:
         """An account's payments, newest first."""
-        return self._pages("payments", account)
+        return self.pages("payments", account)
 
     # what happens
 
@@ -235,30 +255,30 @@ class Client(Asking):
 
     def webhooks(self) -> tuple[WebhookView, ...]:
         """The webhooks that this key may see, as they stand."""
-        answer: WebhookPage = self._ask("webhooks")
+        answer: WebhookPage = self.ask("webhooks")
         return answer.data
 
     def create_webhook(self, url: str, types: Sequence[str] = (), label: str = "") -> NewWebhook:
         """Have an address told of events from now on; the secret that verifies them is in this answer alone."""
-        return self._ask("create_webhook", given=WebhookInput(url, tuple(types), label))
+        return self.ask("create_webhook", given=WebhookInput(url, tuple(types), label))
 
     def delete_webhook(self, id: str) -> WebhookView:
         """Tell an address no more."""
-        return self._ask("delete_webhook", id)
+        return self.ask("delete_webhook", id)
 
     def resume_webhook(self, id: str) -> WebhookView:
         """Try a webhook again now, from where the telling stopped."""
-        return self._ask("resume_webhook", id, given=x.Nothing())
+        return self.ask("resume_webhook", id, given=x.Nothing())
 
     # access
 
     def me(self) -> x.Me:
         """Whose key this is."""
-        return self._ask("me")
+        return self.ask("me")
 
     def keys(self) -> tuple[KeyView, ...]:
         """All keys of the tenant."""
-        answer: x.KeyPage = self._ask("keys")
+        answer: x.KeyPage = self.ask("keys")
         return answer.data
 
     def create_key(
@@ -269,8 +289,8 @@ class Client(Asking):
         ``more`` may name a ``label``, and the ``services`` and ``payers`` that its usage is bounded to.
         """
         given = x.KeyInput(role, party, tuple(sources), expires=expires, **more)
-        return self._ask("create_key", given=given)
+        return self.ask("create_key", given=given)
 
     def revoke_key(self, id: str) -> KeyView:
         """End a key for ever."""
-        return self._ask("revoke_key", id)
+        return self.ask("revoke_key", id)

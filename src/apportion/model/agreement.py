@@ -12,7 +12,7 @@ from apportion.model.profile import Billing
 from apportion.model.session import SessionTerms
 
 ApportionRule = Literal["wholesale", "shares", "quantity", "cost"]
-AllocateRule = Literal["equal", "shares", "cost"]
+AllocateRule = Literal["equal", "shares", "cost", "least-cost"]
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -35,8 +35,9 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     ``apportion`` says how providers share: by each one's own ``wholesale`` price (the platform keeps the margin), by
     fixed ``shares``, by measured ``quantity`` or by measured ``cost``; under the last three ``platform`` is the
-    platform's fraction of the fee (``shares``: its weight). ``allocate`` says how payers share. ``exempt`` payers
-    pay nothing; the others bear their cost. ``sponsor`` names the account that carries what nobody pays.
+    platform's fraction of the fee (``shares``: its weight). ``allocate`` says how payers share; under
+    ``least-cost`` each is served by whichever agreement of any of them costs least. ``exempt`` payers pay nothing; the
+    others bear their cost. ``sponsor`` names the account that carries what nobody pays.
     ``guard`` false permits a fee below what the providers cost. ``personal`` attributes stay outside the chain.
     ``session`` says how it runs as a charging session; without it, it takes usage records only. ``market`` says how
     its providers are chosen for a request.

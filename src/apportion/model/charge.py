@@ -6,7 +6,10 @@ import msgspec
 
 
 class PriceLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One component of a price, as text: billed ``quantity``, ``price`` as the tariff says it, and ``exact``."""
+    """One component of a price, as text: billed ``quantity``, ``price`` as the tariff says it, and ``exact``.
+
+    ``tariff`` names the tariff where a charge has several.
+    """
 
     component: str
     measure: str
@@ -14,6 +17,7 @@ class PriceLine(msgspec.Struct, frozen=True, omit_defaults=True):
     price: str
     exact: str
     note: str = ""
+    tariff: str = ""
 
 
 class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,7 +36,9 @@ class Share(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one payer bears of a fee, as far as ``account`` was drawn for it; ``weight`` is what it was allocated by.
 
     A payer with funding of its own may have several. ``source`` is what was drawn: "" its own account, or bucket,
-    allowance, alternate, credit; ``payer`` is the account that it was drawn for, when another.
+    allowance, alternate, credit; ``payer`` is the account that it was drawn for, when another. At least cost ``terms``
+    are the tariffs that the payer was served by (of the service, then of each part that is passed on), and ``alone``
+    is what the payer would have paid without the others.
     """
 
     account: str
@@ -40,11 +46,25 @@ class Share(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: str = ""
     source: str = ""
     payer: str = ""
+    terms: tuple[str, ...] = ()
+    alone: str = ""
 
     @property
     def bearer(self) -> str:
         """The account of the payer whose share this is."""
         return self.payer or self.account
+
+
+class Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Terms that a payer (its account) had agreed on when it took part: a ``tariff`` for the service.
+
+    Or for a ``part`` (any, when empty) of what ``provider`` delivers.
+    """
+
+    account: str
+    tariff: str
+    provider: str = ""
+    part: str = ""
 
 
 class Covered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,7 +90,8 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, tag="charge", tag_
 
     ``amount`` + ``tax`` = ``total`` = Σ ``shares`` = Σ ``portions`` + ``platform`` + Σ taxes − ``sponsored``, exactly,
     all as decimal text in ``currency``. ``exact`` is the price before rounding. What ``allowances`` cover is not priced
-    again: their part of what was paid for them is in ``exact`` and ``amount`` instead.
+    again: their part of what was paid for them is in ``exact`` and ``amount`` instead. ``held`` are the agreements
+    among which least cost was found, beside the service's own terms.
     """
 
     id: str
@@ -96,3 +117,4 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, tag="charge", tag_
     taxes: tuple[TaxLine, ...] = ()
     origin: str = ""
     allowances: tuple[Covered, ...] = ()
+    held: tuple[Held, ...] = ()

@@ -13,7 +13,12 @@ import msgspec
 from apportion.model.journal import CourseLine
 from apportion.model.market import Quality
 from apportion.model.profile import Billing
+from apportion.model.request import Request
+from apportion.model.session_asked import SessionCommand
 from apportion.model.tariff import Tariff
+from apportion.model.usage import PayerUse
+
+PLAN = "pln_"  # what ids of plans, and of the tariffs in them, begin with
 
 
 class PlanState(enum.Enum):
@@ -30,7 +35,8 @@ class PlanPart(msgspec.Struct, frozen=True, omit_defaults=True):
     ``fee`` is their exact price of this part, tax included, empty where one price is for the whole. ``offer`` names
     the offer that was taken, ``agreement`` the agreement that gave it its price or preference, ``bid`` the digest of a
     provider's signed bid. ``placed`` says that the provider paid to be preferred, ``placement`` under which terms.
-    ``needs`` are the units of its capacity that are set aside by measure.
+    ``needs`` are the units of its capacity that are set aside by measure. One that is ``going`` delivers this part
+    already in the session that the plan is made for: what is due at a beginning is not due again.
     """
 
     part: str
@@ -47,6 +53,7 @@ class PlanPart(msgspec.Struct, frozen=True, omit_defaults=True):
     placed: bool = False
     placement: str = ""
     needs: dict[str, str] = {}
+    going: bool = False
 
 
 class PlanShare(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,8 +103,11 @@ class PlanLine(CourseLine, frozen=True, tag="plan", kw_only=True):
     ``relaxed`` are limits that were given up because nothing fitted. ``digest`` is the hash of the candidates, which
     are kept beside the chain. ``chosen`` is the scenario that ``session`` runs by. ``home`` is the provider that the
     request came through, ``replaces`` the session that the plan was made for, ``policy`` whose cost was minimised when
-    not the payers'. ``quantities`` are what was planned for; of personal attributes the chain holds what the price
-    needs and a MAC.
+    not the payers'. ``quantities`` are what was planned for, of which allowances would have ``covered`` so much that is
+    in no price for payers. Of personal attributes the chain holds what the price needs and a MAC.
+
+    Where it replaces a session, ``quantities`` are what is still to come after ``used``, ``before`` is the plan that it
+    ran by, providers in ``lost`` are those that fail in it, and no price has what payers pay at a beginning.
     """
 
     n: int
@@ -123,6 +133,10 @@ class PlanLine(CourseLine, frozen=True, tag="plan", kw_only=True):
     chosen: str = ""
     session: str = ""
     replaces: str = ""
+    covered: dict[str, str] = {}
+    lost: tuple[str, ...] = ()
+    used: dict[str, str] = {}
+    before: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -149,10 +163,43 @@ class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Candidates(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Everything that a plan was chosen from, with the bids that provider nodes signed, as they came."""
+    """Everything that a plan was chosen from, with the bids that provider nodes signed, as they came (JSON).
+
+    ``request`` is what was asked, without who pays and what of it is personal. Of ``asked`` nodes so many ``answered``
+    in time with a bid that counts. Where it was asked for, ``usual`` and ``dearest`` are what the request would cost by
+    the providers that deliver when nobody chooses, and by the dearest that keep every limit.
+    """
 
     plan: str
     candidates: tuple[Candidate, ...]
     bids: tuple[str, ...] = ()
     asked: int = 0
     answered: int = 0
+    request: Request | None = None
+    usual: str = ""
+    dearest: str = ""
+
+
+class PlanMade(msgspec.Struct, frozen=True, gc=False):
+    """A plan that was found, to be put into the books: ``line`` is whole but for what concerns people.
+
+    ``payers`` are their names with weight and whether they pay, ``personal`` attributes as they came; ``approve`` are
+    providers that the payers approve of from now on, asked for ``by`` a key.
+    """
+
+    line: PlanLine
+    payers: tuple[PayerUse, ...]
+    candidates: Candidates
+    personal: dict[str, str] = {}
+    approve: tuple[str, ...] = ()
+    by: str = ""
+
+
+class CrewFound(msgspec.Struct, frozen=True, gc=False):
+    """A plan that was found for a session that runs, and the change by which that goes over to it: one command.
+
+    When the change is refused, the plan stays quoted until it lapses.
+    """
+
+    made: PlanMade
+    change: SessionCommand

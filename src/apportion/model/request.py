@@ -38,7 +38,8 @@ class Request(Asked, frozen=True):
     is the name of a stored one or a whole one; the first payer's own when empty. ``relax`` gives up limits in this
     order when nothing fits; the service's own order when not given. Providers in ``approve`` are approved for the
     payers from now on. ``ask`` is how many milliseconds provider nodes have to answer: 0 takes the standing offers
-    only, none the service's own deadline. ``without`` are providers that must not be chosen.
+    only, none the service's own deadline. ``without`` are providers that must not be chosen, ``parts`` the optional
+    parts that are wanted too. ``compare`` tells also what the usual and the dearest providers that fit would cost.
     """
 
     service: Name
@@ -52,7 +53,9 @@ class Request(Asked, frozen=True):
     relax: Annotated[tuple[Relaxable, ...], Meta(max_length=7)] | None = None
     approve: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
     without: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    parts: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
     ask: Annotated[int, Meta(ge=0, le=10_000)] | None = 0
+    compare: bool = False
 
 
 class Requests(Asked, frozen=True):

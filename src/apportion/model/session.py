@@ -147,7 +147,8 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
     of ``catalog`` from ``since`` on for what came after ``base`` and is not in ``covers``; earlier terms came to
     ``net_before`` and ``taxes_before``. ``net``, ``taxes``, ``platform`` and ``sponsored`` were booked so far, in
     ``slices`` charges, what was drawn from allowances included; ``postponed`` is what the holds did not cover yet.
-    ``crew_net`` and ``shared`` are the net and the total when providers or payers last changed.
+    ``crew_net`` and ``shared`` are the net and the total when providers or payers last changed. A session that runs by
+    an accepted ``plan`` has its tariffs from there.
     """
 
     n: int
@@ -181,6 +182,7 @@ class SessionLine(CourseLine, frozen=True, tag="session", kw_only=True):
     until: str = ""
     offer: Offer | None = None
     covers: tuple[Cover, ...] = ()
+    plan: str = ""
 
 
 class WaitLine(CourseLine, frozen=True, tag="wait", kw_only=True):

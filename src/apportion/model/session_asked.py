@@ -77,7 +77,8 @@ class Change(Asked, frozen=True):
     """Change a session while it runs, all at once or not at all.
 
     ``providers`` names for a part who delivers it from now on; ``attributes`` those whose values change (a quality, a
-    model); ``reprice`` takes the catalog now in force; ``join`` and ``leave`` are payers who come and go.
+    model); ``reprice`` takes the catalog now in force; ``join`` and ``leave`` are payers who come and go. ``plan`` goes
+    over to another plan that was made for this session, by its ``scenario`` (the preferred one, when empty), alone.
     """
 
     providers: Annotated[dict[Name, Name], Meta(max_length=100)] = {}
@@ -85,6 +86,32 @@ class Change(Asked, frozen=True):
     reprice: bool = False
     join: Annotated[tuple[PayerUse, ...], Meta(max_length=100)] = ()
     leave: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    plan: Text = ""
+    scenario: Text = ""
+
+
+class Chosen(Asked, frozen=True):
+    """Accept a ``plan``: a session opens by its ``scenario`` (the preferred one, when empty).
+
+    ``requested`` units are granted first; without any, the service's own slice, or all that was planned for.
+    """
+
+    plan: Name
+    scenario: Text = ""
+    requested: Units = {}
+
+
+class ChosenInput(Asked, frozen=True):
+    """Which scenario of a plan is accepted, and how many units are granted first; as ``Chosen``."""
+
+    scenario: Text = ""
+    requested: Units = {}
+
+
+class LapsePlan(Asked, frozen=True):
+    """Look after a plan that nobody accepted in time."""
+
+    plan: Name
 
 
 class Accepted(Asked, frozen=True):
@@ -106,9 +133,12 @@ class Due(Asked, frozen=True):
 
 
 class SessionCommand(msgspec.Struct, frozen=True, gc=False):
-    """One thing asked of a session; ``provider`` or ``payer`` is whom the caller speaks for, if anybody."""
+    """One thing asked of a session; ``provider`` or ``payer`` is whom the caller speaks for, if anybody.
+
+    ``session`` is empty where a plan lapses: there is none.
+    """
 
     session: str
-    given: SessionAsked | Report | Confirmed | Change | Accepted | Ended | Due
+    given: SessionAsked | Chosen | Report | Confirmed | Change | Accepted | Ended | Due | LapsePlan
     provider: str = ""
     payer: str = ""

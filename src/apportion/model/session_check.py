@@ -81,9 +81,14 @@ def _tariffs(catalog: Catalog, service: Service) -> Iterator[Tariff]:
 
 def unfit(tariff: Tariff) -> str:
     """Why a tariff can not be charged slice by slice; empty when it can."""
+    if any(isinstance(component, Volume) for component in tariff.components):
+        return "it has volume tiers, under which more can cost less"
+    return of_period(tariff)
+
+
+def of_period(tariff: Tariff) -> str:
+    """Why one use is not enough to price by a tariff; empty when it is."""
     for component in tariff.components:
-        if isinstance(component, Volume):
-            return "it has volume tiers, under which more can cost less"
         scope = getattr(component, "scope", "")
         free = isinstance(component, Percentage) and (component.free_events or component.free_total)
         if isinstance(component, Demand) or free or (scope == "period" and not isinstance(component, Flat)):

@@ -32,8 +32,8 @@ BODIES = {
     "create_webhook": {"url": "https://127.0.0.1/"},
 }
 ABSENT = "chg_" + "0" * 32
-# what a user may do with money: its own alone
-OWN_MONEY = {"pay", "open_session", "confirm", "accept", "end_session"}
+# what a user may do with money, and under a key: its own alone
+OWN_MONEY = {"pay", "open_session", "confirm", "accept", "end_session", "plan", "plan_all", "accept_plan"}
 
 
 @pytest.fixture(scope="module")

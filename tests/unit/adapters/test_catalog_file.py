@@ -300,3 +300,60 @@ def test_of_very_many_errors_the_first_thousand_are_told() -> None:
     with pytest.raises(Misconfigured) as raised:
         parse_catalog("\n".join(f"field{n} = 1" for n in range(5000)), is_json=False)
     assert len(raised.value.refusals) == 1000
+
+
+MARKET = """
+[providers.hosta]
+[tariffs.retail]
+currency = "USD"
+components = [{ kind = "flat", name = "fee", price = 0.01 }]
+[services.chat]
+retail = "retail"
+measures = { tokens = "token" }
+attributes = ["model"]
+parts.model = {}
+parts.store = { wholesale = { hosta = "retail" } }
+market = { retail = "passed-on", links = [["model", "store"]], relax = ["latency"] }
+[profiles.swift]
+objective = "best-quality"
+[offers.one]
+service = "chat"
+part = "model"
+provider = "hosta"
+capacity.tokens = 1_000
+quality = { latency = 80, availability = 0.999 }
+valid_from = 2026-01-01T00:00:00Z
+[offers.one.tariff]
+currency = "USD"
+components = [{ kind = "unit", name = "tokens", measure = "tokens" }]
+deck = { by = "model", match = "exact", file = "deck.csv" }
+"""
+
+
+def test_an_offer_may_hold_its_tariff_with_its_deck(tmp_path: Path) -> None:
+    (tmp_path / "deck.csv").write_text("key,price\nsmall,0.001\n")
+    catalog = load_catalog(written(tmp_path, MARKET))
+    offer = catalog.offers["one"]
+    assert not isinstance(offer.tariff, str) and offer.tariff.deck is not None
+    assert (offer.tariff.id, offer.tariff.deck.rows) == ("one", (DeckRow("small", "0.001"),))
+    assert (offer.quality.availability, offer.capacity) == ("0.999", {"tokens": "1000"})
+    assert offer.valid_from == "2026-01-01T00:00:00Z"
+    assert catalog.services["chat"].market.links == (("model", "store"),)
+    assert catalog.profiles["swift"].objective == "best-quality"
+
+
+def test_errors_of_a_market_stand_at_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "deck.csv").write_text("key,price\nsmall,0.001\n")
+
+    def found(text: str) -> list[tuple[str, str, str]]:
+        with pytest.raises(Misconfigured) as raised:
+            load_catalog(written(tmp_path, text))
+        return [(refusal.where, refusal.field, refusal.message) for refusal in raised.value.refusals]
+
+    assert found(MARKET.replace('[["model", "store"]]', '[["model"]]').replace("best-quality", "best")) == [
+        ("catalog.toml:12", "services.chat.market.links[0]", "must hold 2, not 1."),
+        ("catalog.toml:14", "profiles.swift.objective", "'best' is none of the choices."),
+    ]
+    assert found(MARKET.replace("capacity.tokens = 1_000", "capacity.tokens = -1")) == [
+        ("catalog.toml:19", "offers.one.capacity.tokens", "-1 is not 0 or more."),
+    ]

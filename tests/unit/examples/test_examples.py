@@ -158,7 +158,7 @@ def test_prepare_makes_the_same_bytes_again(tmp_path: Path) -> None:
     originals = os.environ["APPORTION_ORIGINALS"]
     subprocess.run([sys.executable, EXAMPLES / "prepare.py", originals, "--out", tmp_path], check=True, timeout=300)
     made = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(made) == 11
+    assert len(made) == 13
     for path in made:
         assert path.read_bytes() == (EXAMPLES / path.relative_to(tmp_path)).read_bytes(), path.name
 

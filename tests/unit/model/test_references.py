@@ -120,7 +120,7 @@ FINDINGS: dict[str, tuple[Catalog, str]] = {
     "agreements.own.service": (with_agreement(service="cal"), "no service 'cal'"),
     "agreements.own.tariff": (with_agreement(tariff="x"), "no tariff 'x'"),
     "agreements.own.payer": (with_agreement(payer="bob"), "no payer 'bob'"),
-    "agreements.own": (with_agreement(payer=""), "one of the two"),
+    "agreements.own": (with_agreement(payer=""), "or both"),
     "agreements.own.part": (with_agreement(payer="", provider="hosta", part="lag"), "no part 'lag'"),
     "agreements.own.valid_until": (with_agreement(valid_from=LATE, valid_until=EARLY), "after valid_from"),
     "agreements.own.valid_from": (with_agreement(valid_from=EARLY.replace(tzinfo=None)), "no time zone"),

@@ -3,7 +3,7 @@
 Owns: reading, the shape of records, price decks, the published schema. Does not own: what the terms mean.
 """
 
-from apportion.adapters.catalog_file.load import load_catalog, parse_catalog, read_tariff
+from apportion.adapters.catalog_file.load import load_catalog, load_record, parse_catalog, read_tariff
 from apportion.adapters.catalog_file.schema import catalog_schema
 
-__all__ = ["catalog_schema", "load_catalog", "parse_catalog", "read_tariff"]
+__all__ = ["catalog_schema", "load_catalog", "load_record", "parse_catalog", "read_tariff"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import msgspec.inspect as kinds
@@ -19,10 +19,12 @@ from apportion.adapters.catalog_file.shape import UNREAD, Enough, Shaper
 from apportion.errors import Misconfigured, Refusal, Refused
 from apportion.model.calendar import zone_of
 from apportion.model.catalog import Catalog
+from apportion.model.market import Offer
 from apportion.model.references import check_catalog, near
 from apportion.model.tariff import Tariff
 from apportion.model.tariff_check import check
 
+T = TypeVar("T", bound=msgspec.Struct)
 _SHOWN = 20
 _ROW = re.compile(r"(.*\bdeck)\.rows\[(\d+)\]")
 
@@ -94,6 +96,32 @@ def read_tariff(spec: str | os.PathLike[str]) -> Tariff:
     return tariff
 
 
+def load_record(path: str | os.PathLike[str], kind: type[T], check: Callable[[T], list[Refusal]]) -> T:
+    """A file that holds one record, such as a request; or one with ``tariffs`` of its own, such as a provider's node.
+
+    Raises:
+        Misconfigured: with every finding, each at its file, line and path, and with its fix.
+    """
+    document = read_document(os.fspath(path))
+    shaper = Shaper(lambda instant: instant.replace(tzinfo=UTC))
+    tree, tariffs = dict(document.tree), document.tree.get("tariffs")
+    if type(tariffs) is dict:
+        tree["tariffs"] = {name: {"id": name, **item} if type(item) is dict else item for name, item in tariffs.items()}
+    try:
+        record = shaper.build(tree, _kind(kind), "")
+        if record is not UNREAD and tariffs is not None:
+            read = {
+                name: _with_deck(tariff, f"tariffs.{name}.", shaper, Path(path).parent)
+                for name, tariff in record.tariffs.items()
+            }
+            record = msgspec.structs.replace(record, tariffs=read)
+    except Enough:
+        record = UNREAD
+    _report(document, shaper, [] if record is UNREAD else check(record))
+    assert isinstance(record, kind)
+    return record
+
+
 def _build(tree: dict[str, Any], shaper: Shaper, folder: Path | None) -> tuple[Catalog, set[str]]:
     """The catalog of all that could be read, record by record, and the paths of what could not."""
     made: dict[str, Any] = {}
@@ -104,11 +132,11 @@ def _build(tree: dict[str, Any], shaper: Shaper, folder: Path | None) -> tuple[C
         if isinstance(kind, kinds.DictType) and isinstance(kind.value_type, kinds.StructType) and type(value) is dict:
             made[name] = {}
             for key, item in value.items():
-                record = shaper.build(
-                    {"id": key, **item} if type(item) is dict else item, kind.value_type, f"{name}.{key}"
-                )
+                record = shaper.build(_named(key, item), kind.value_type, f"{name}.{key}")
                 if isinstance(record, Tariff):
                     record = _with_deck(record, f"tariffs.{key}.", shaper, folder)
+                elif isinstance(record, Offer):
+                    record = _with_tariffs(record, f"offers.{key}.", shaper, folder)
                 if record is UNREAD:
                     unread.add(f"{name}.{key}")
                 else:
@@ -120,6 +148,24 @@ def _build(tree: dict[str, Any], shaper: Shaper, folder: Path | None) -> tuple[C
         else:
             shaper.build({name: value}, _kind(Catalog), "")
     return Catalog(**made), unread
+
+
+def _named(key: str, item: Any) -> Any:
+    """A record with the key it stands under as its id, and the whole tariffs of an offer with that of the offer."""
+    if type(item) is not dict:
+        return item
+    whole = {field: {"id": key, **item[field]} for field in ("tariff", "retail") if type(item.get(field)) is dict}
+    return {"id": key, **item, **whole}
+
+
+def _with_tariffs(offer: Offer, where: str, shaper: Shaper, folder: Path | None) -> Offer:
+    whole = {field: getattr(offer, field) for field in ("tariff", "retail")}
+    made = {
+        field: _with_deck(tariff, f"{where}{field}.", shaper, folder)
+        for field, tariff in whole.items()
+        if isinstance(tariff, Tariff)
+    }
+    return msgspec.structs.replace(offer, **made)
 
 
 def _with_deck(tariff: Tariff, where: str, shaper: Shaper, folder: Path | None) -> Tariff:

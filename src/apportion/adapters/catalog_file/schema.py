@@ -11,8 +11,9 @@ from apportion.model.catalog import Catalog
 
 #: Fields that hold a number as text; a file may write them as numbers too.
 NUMBER_FIELDS = frozenset(
-    "cap convert credit first fixed flat free free_total maximum minimum minimum_score opening per period_maximum"
-    " period_minimum platform price rate share size starting step taxes up_to prices".split()
+    "availability bound cap capacity convert credit fee first fixed flat free free_total least margin markup maximum"
+    " minimum minimum_score most opening per period_maximum period_minimum platform premium price prices rate setup"
+    " share size starting step success taxes throughput up_to".split()
 )
 _NUMBER = {"type": ["string", "number"]}
 
@@ -27,7 +28,7 @@ def catalog_schema() -> dict[str, Any]:
             if field in NUMBER_FIELDS:
                 _allow_numbers(rule)
         if "id" in record["properties"] and name != "Catalog":
-            record["required"].remove("id")
+            record["required"] = [field for field in record.get("required", ()) if field != "id"]
             record["properties"]["id"]["description"] = "The key that the record stands under; may be left out."
     file = records["Deck"]["properties"]["file"]
     file["description"] = "CSV (or .csv.gz) beside or below the catalog; its rows stand in for `rows`."

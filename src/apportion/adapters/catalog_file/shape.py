@@ -68,6 +68,8 @@ class Shaper:
             return self._dict(value, kind, where)
         if isinstance(kind, kinds.VarTupleType):
             return self._tuple(value, kind, where)
+        if isinstance(kind, kinds.TupleType):
+            return self._fixed(value, kind, where)
         if isinstance(kind, kinds.StrType):
             return self._text(value, where)
         if isinstance(kind, kinds.LiteralType):
@@ -105,6 +107,13 @@ class Shaper:
         options = [one for one in kind.types if not isinstance(one, kinds.NoneType)]
         if len(options) == 1:
             return self.build(value, options[0], where)
+        texts = [one for one in options if isinstance(one, kinds.StrType)]
+        if texts:  # a name, or the whole record in its place
+            records = [one for one in options if isinstance(one, kinds.StructType)]
+            return self.build(value, records[0] if type(value) is dict else texts[0], where)
+        choices = [value for one in options if isinstance(one, kinds.LiteralType) for value in one.values]
+        if choices:
+            return self._literal(value, kinds.LiteralType(tuple(choices)), where)
         tagged = {str(one.tag): one for one in options if isinstance(one, kinds.StructType)}
         field = next(iter(tagged.values())).tag_field or "type"
         if type(value) is not dict:
@@ -128,6 +137,16 @@ class Shaper:
         made = tuple(self.build(item, kind.item_type, f"{where}[{at}]") for at, item in enumerate(value))
         return UNREAD if any(item is UNREAD for item in made) else made
 
+    def _fixed(self, value: Any, kind: kinds.TupleType, where: str) -> Any:
+        length = len(kind.item_types)
+        if type(value) is not list:
+            return self._wrong(value, where, f"a list of {length}")
+        if len(value) != length:
+            return self.add(where, f"must hold {length}, not {len(value)}.", f"Write a list of {length}.")
+        items = zip(value, kind.item_types, strict=True)
+        made = tuple(self.build(item, one, f"{where}[{at}]") for at, (item, one) in enumerate(items))
+        return UNREAD if any(item is UNREAD for item in made) else made
+
     def _text(self, value: Any, where: str) -> Any:
         if type(value) is int:
             value = Number(str(value))
@@ -147,7 +166,7 @@ class Shaper:
     def _literal(self, value: Any, kind: kinds.LiteralType, where: str) -> Any:
         if type(value) in (str, int) and value in kind.values:
             return value
-        options = [str(option) for option in kind.values]
+        options = [str(option) for option in kind.values if option != ""]
         said = f"{value[:60]!r}" if isinstance(value, str) else _WORDS.get(type(value), "this")
         fix = (near(value, options) if isinstance(value, str) else "") or "One of " + ", ".join(options) + "."
         return self.add(where, f"{said} is none of the choices.", fix)

@@ -239,10 +239,11 @@ class PostgresStore:
         return [row[0] for row in self._rows(sql, tenant, at, len(kind), kind, limit)]
 
     def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
-        sql = "SELECT id, due, line FROM course WHERE tenant = %s AND id > %s ORDER BY id LIMIT 500"
-        while page := [Course(*row) for row in self._rows(sql, tenant, after)]:
+        sql = "SELECT id, due, line FROM course WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s"
+        limit = 16  # most look for a few of one kind; whoever reads on reads much
+        while page := [Course(*row) for row in self._rows(sql, tenant, after, limit)]:
             yield from page
-            after = page[-1].id
+            after, limit = page[-1].id, min(4 * limit, 512)
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         sql = "SELECT key, payload FROM pending WHERE tenant = %s AND key > %s ORDER BY key LIMIT %s"

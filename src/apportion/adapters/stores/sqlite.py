@@ -276,10 +276,11 @@ class SqliteStore:
         return [row[0] for row in self._db.execute(sql, (tenant, at, len(kind), kind, limit))]
 
     def all_courses(self, tenant: int, after: str = "") -> Iterator[Course]:
-        sql = "SELECT id, due, line FROM course WHERE tenant = ? AND id > ? ORDER BY id LIMIT 500"
-        while page := [Course(*row) for row in self._db.execute(sql, (tenant, after))]:
+        sql = "SELECT id, due, line FROM course WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?"
+        limit = 16  # most look for a few of one kind; whoever reads on reads much
+        while page := [Course(*row) for row in self._db.execute(sql, (tenant, after, limit))]:
             yield from page
-            after = page[-1].id
+            after, limit = page[-1].id, min(4 * limit, 512)
 
     def pending(self, tenant: int, limit: int, after: Key = b"") -> list[tuple[Key, bytes]]:
         sql = "SELECT key, payload FROM pending WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?"

@@ -14,7 +14,7 @@ from apportion.engine.legs import Legs
 from apportion.engine.rating import Prepared, single
 from apportion.engine.work import Work
 from apportion.model.account import Account
-from apportion.model.charge import Share
+from apportion.model.charge import Held, Share
 from apportion.model.funding import AllowanceLine
 from apportion.model.ids import read_number
 from apportion.money import Money
@@ -74,11 +74,27 @@ def drawn_shares(prepared: Prepared, legs: Legs, draws: Sequence[list[Draw]]) ->
     """The shares as the charge says them: one for each source that a payer's share came from."""
     scale, found = prepared.terms.asset.scale, list[Share]()
     for place, ((payer, share), mine) in enumerate(zip(legs.indexed_shares(), draws, strict=True)):
-        weight = prepared.weights[place].text() if prepared.weights else ""
+        weight, told = prepared.weights[place].text() if prepared.weights else "", served(prepared, place)
         if share is not None and not mine:
-            found.append(Share(payer.public, decimal_text(0, scale), weight))
+            found.append(Share(payer.public, decimal_text(0, scale), weight, "", "", *told))
         for draw in mine:
             source = "" if draw.source == PREPAID else draw.source
             whose = payer.public if draw.account is not payer else ""
-            found.append(Share(draw.account.public, decimal_text(draw.atoms, scale), weight, source, whose))
+            found.append(Share(draw.account.public, decimal_text(draw.atoms, scale), weight, source, whose, *told))
     return tuple(found)
+
+
+def served(prepared: Prepared, place: int) -> tuple[tuple[str, ...], str]:
+    """Under what a payer of several was served at least cost, and what it would have paid alone."""
+    choice = prepared.choice
+    if choice is None or not prepared.weights:
+        return (), ""
+    return choice.terms[place], decimal_text(choice.alone[place], prepared.terms.asset.scale)
+
+
+def held_of(prepared: Prepared, payers: Sequence[Account]) -> tuple[Held, ...]:
+    """The agreements among which least cost was found, by the accounts of those who hold them."""
+    if prepared.choice is None:
+        return ()
+    names = {use.payer: account.public for use, account in zip(prepared.payers, payers, strict=True)}
+    return tuple(msgspec.structs.replace(one, account=names[one.account]) for one in prepared.choice.held)

@@ -6,7 +6,10 @@ first: one that the payers could not fund is refused before anything has moved.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from apportion.engine.payers import payer_account
+from apportion.engine.sessions.agreed import Agreed, enter, follow, heir, replaceable, tell
 from apportion.engine.sessions.bill import replace, turn
 from apportion.engine.sessions.contract import Contract, check_tariffs
 from apportion.engine.sessions.covers import sole
@@ -20,22 +23,32 @@ from apportion.errors import RefusalCode, refuse
 from apportion.model.session import Meter, SessionLine, SessionPayer
 from apportion.model.session_asked import Change, PartAsked, SessionAsked
 from apportion.model.usage import PayerUse
-from apportion.money import Exact
 
 
-def change(row: Row, given: Change, terms: Terms) -> None:
-    """Charge up to now, put the new terms into force, and hold what they need.
+class Over(NamedTuple):
+    """To which plan a session goes over: ``terms`` are those of its catalog, ``before`` the plan it ran by, if any."""
+
+    agreed: Agreed
+    terms: Terms
+    before: Agreed | None = None
+
+
+def change(row: Row, given: Change, terms: Terms, over: Over | None = None) -> None:
+    """Charge up to now, put the new terms into force, and hold what they need; ``terms`` are those now in force.
 
     Raises:
         Refused: UNKNOWN_PART, UNKNOWN_PROVIDER, UNKNOWN_PAYER, BAD_INPUT, MARGIN_GUARD; INSUFFICIENT_FUNDS when the
-            payers do not have the value for what is granted on the new terms.
+            payers do not have the value for what is granted on the new terms; PLAN_ENDED.
     """
+    _alone(row, given)
+    if over is not None:
+        replaceable(row, over.agreed)
     mark, contract = row.mark(), row.contract
     slice_ = row.due()
     taken = [0] * len(row.line.payers) if slice_ is None else slice_.shares
     if slice_ is not None:
         row.line = slice_.after
-    _apply(row, given, terms)
+    _apply(row, given, terms, over)
     guarded(row, row.line)
     wanted = needs(row, row.line)
     for place, need in enumerate(wanted):
@@ -48,10 +61,14 @@ def change(row: Row, given: Change, terms: Terms) -> None:
                 field="payers",
                 fix="Add value to the account, or let the grant run out first.",
             )
+        if need > held:
+            row.hold(place, need - held)  # payers may draw on the same account
     row.back(mark)
     row.contract = contract
+    if over is not None:
+        _take_over(row, over, terms)
     row.charge()
-    _apply(row, given, terms)
+    _apply(row, given, terms, over)
     for place, payer in enumerate(row.line.payers):
         if payer.left and payer.holds:
             row.release(place)
@@ -61,8 +78,35 @@ def change(row: Row, given: Change, terms: Terms) -> None:
             row.hold(place, lack)
 
 
-def _apply(row: Row, given: Change, terms: Terms) -> None:
+def _alone(row: Row, given: Change) -> None:
+    """A plan says who delivers at what price: neither is changed beside it.
+
+    Raises:
+        Refused: BAD_INPUT.
+    """
+    named = bool(given.providers or given.attributes or given.reprice)
+    if named and row.line.plan or given.plan and (named or given.join or given.leave):
+        raise refuse(
+            RefusalCode.BAD_INPUT,
+            "the session runs by a plan, which says who delivers at what price.",
+            field="plan",
+            fix="Ask for a plan that replaces this session, and change to it alone.",
+        )
+
+
+def _take_over(row: Row, over: Over, terms: Terms) -> None:
+    """Accept the plan in a row of its own, before that of the slice; who was lost has failed."""
+    taken = enter(row, over.agreed, terms.catalog, over.terms, over.before)
+    lost = [p for p, m in enumerate(row.line.meters) if m.provider in over.agreed.plan.lost and not m.ended]
+    n = row.work.append(*taken.lines, *tell(row, lost))
+    for key in taken.keys:
+        row.work.remember(key, "done", b"", n)
+
+
+def _apply(row: Row, given: Change, terms: Terms, over: Over | None) -> None:
     """The new terms on the session's line, and nowhere else but for accounts that are opened."""
+    if over is not None:
+        follow(row, over.agreed, over.terms)
     if given.providers or given.attributes or given.reprice:
         _terms(row, given, terms if given.reprice else row.terms)
     if given.join or given.leave:
@@ -94,7 +138,7 @@ def _terms(row: Row, given: Change, terms: Terms) -> None:
         else:
             meters.append(replace(meter, tariff=new.tariff if given.reprice else meter.tariff))
     living = {meter.part for meter in line.meters[1:] if not meter.ended}
-    meters += [_heir(line, meter) for meter in fresh.values() if meter.part in living]
+    meters += [heir(line, meter) for meter in fresh.values() if meter.part in living]
     row.line = replace(line, meters=tuple(meters), attributes=attributes, tariff=tariff, catalog=terms.version)
     row.contract, row.terms = Contract(row.line, terms), terms
 
@@ -111,16 +155,6 @@ def _crew(line: SessionLine, given: Change) -> list[PartAsked]:
             raise refuse(RefusalCode.UNKNOWN_PART, f"the session has no part {part[:60]!r}.", field="providers")
     found = {(meter.part, given.providers.get(meter.part, meter.provider)): None for meter in now}
     return [PartAsked(part, provider) for part, provider in found]
-
-
-def _heir(line: SessionLine, meter: Meter) -> Meter:
-    """A provider that takes over a part: its counters begin at zero, and what was left of the grant goes with it."""
-    before = next(m for m in line.meters[1:] if m.part == meter.part and not m.ended)
-    left = {m: Exact.parse(upto) - Exact.parse(before.used.get(m, "0")) for m, upto in before.granted.items()}
-    return replace(
-        meter, began=line.through, since=line.through, base=line.meters[0].used, until=before.until,
-        granted={m: units.text() for m, units in left.items() if units > Exact(0)},
-    )  # fmt: skip
 
 
 def _payers(row: Row, given: Change) -> None:

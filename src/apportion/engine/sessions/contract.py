@@ -17,6 +17,7 @@ from apportion.stages.rate import Priced, Pricer
 Quantities = dict[str, Exact]
 Pick = Callable[[Meter], Quantities]
 ZERO = Exact(0)
+_DEFAULT = SessionTerms()
 
 
 class Contract:
@@ -26,16 +27,18 @@ class Contract:
         self.terms: ServiceTerms = terms.service(line.service)
         self.retail: Pricer = terms.pricer(line.tariff)
         self.asset: Asset = self.terms.asset
-        self.pricers = {m.tariff: terms.pricer(m.tariff) for m in line.meters if m.tariff}
+        self.pricers = {
+            m.tariff: terms.pricer(m.tariff)
+            for m in line.meters
+            if m.tariff and not (m.ended and terms.tariff(m.tariff) is None)  # who is gone may be in no catalog now
+        }
         self.attributes = line.attributes
         self.start = line.start
 
     @property
     def session(self) -> SessionTerms:
-        """How the service runs as a session."""
-        found = self.terms.service.session
-        assert found is not None, "opened on a service that runs as no session"
-        return found
+        """How the service runs as a session; by a plan even one that says nothing of it does."""
+        return self.terms.service.session or _DEFAULT
 
     def pricer(self, meter: Meter) -> Pricer | None:
         """The wholesale tariff of a meter."""

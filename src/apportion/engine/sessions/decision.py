@@ -7,12 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from apportion.engine.sessions import waiting
+from apportion.engine.sessions.agreed import Agreed, agreed_line, chosen, enter, lapse, leave, may_accept, tell
 from apportion.engine.sessions.bill import finish, replace
-from apportion.engine.sessions.change import change
+from apportion.engine.sessions.change import Over, change
 from apportion.engine.sessions.contract import ZERO, Quantities, read, used
 from apportion.engine.sessions.grant import extend, guarded, slice_of
 from apportion.engine.sessions.opening import first_line, known_units
-from apportion.engine.sessions.reporting import Taken, confirm, place_of, take
+from apportion.engine.sessions.reporting import Taken, asked_first, confirm, place_of, take
 from apportion.engine.sessions.reserving import give_back, plenty
 from apportion.engine.sessions.row import Row
 from apportion.engine.terms import Terms
@@ -25,10 +26,11 @@ from apportion.model.session import SessionLine, SessionState
 from apportion.model.session_asked import (
     Accepted,
     Change,
+    Chosen,
     Confirmed,
     Due,
     Ended,
-    PartAsked,
+    LapsePlan,
     Report,
     SessionAsked,
     SessionCommand,
@@ -74,7 +76,15 @@ class SessionDecision:
         try:
             if isinstance(given, SessionAsked):
                 row = Row(work, self.terms, first_line(work, self.terms, self.command.session, given))
-                return self._open(row, given)
+                return self._open(row, asked_first(row.line, given))
+            if isinstance(given, LapsePlan):
+                return lapse(work, given.plan)
+            if isinstance(given, Chosen):
+                agreed = self._agreed(work, given.plan, given.scenario)
+                terms = self._terms_of(agreed.plan.catalog)
+                row = Row(work, terms, agreed_line(work, terms, self.command.session, agreed))
+                planned = {} if row.contract.session.slice else agreed.plan.quantities
+                return self._open(row, [(0, given.requested or planned)], agreed)
             row = self._row(work)
             if isinstance(given, Report):
                 return self._report(row, given)
@@ -98,11 +108,24 @@ class SessionDecision:
         if not line:
             raise refuse(RefusalCode.NOT_FOUND, "there is no such session.", field="id")
         session = _LINE.decode(line)
-        terms = self.terms if session.catalog == self.terms.version else self._versions(session.catalog)
-        row = Row(work, terms, session)
+        row = Row(work, self._terms_of(session.catalog), session)
         if not self._mine(row):
             raise refuse(RefusalCode.NOT_FOUND, "there is no such session.", field="id")
         return row
+
+    def _terms_of(self, catalog: str) -> Terms:
+        return self.terms if catalog == self.terms.version else self._versions(catalog)
+
+    def _agreed(self, work: Work, plan: str, scenario: str) -> Agreed:
+        """A plan that the caller may accept.
+
+        Raises:
+            Refused: NOT_FOUND, BAD_INPUT.
+        """
+        agreed = chosen(work, plan, scenario)
+        if not may_accept(work, agreed, self.command.provider, self.command.payer):
+            raise refuse(RefusalCode.NOT_FOUND, "there is no such plan.", field="plan")
+        return agreed
 
     def _mine(self, row: Row) -> bool:
         provider, payer = self.command.provider, self.command.payer
@@ -121,9 +144,7 @@ class SessionDecision:
 
     # opening
 
-    def _open(self, row: Row, given: SessionAsked) -> Outcome:
-        asked = [(0, given.requested)] if given.requested or not any(p.requested for p in given.parts) else []
-        asked += [(_place(row, part), part.requested) for part in given.parts if part.requested]
+    def _open(self, row: Row, asked: list[tuple[int, Units]], agreed: Agreed | None = None) -> Outcome:
         for place, requested in asked:
             self._check(row, place, requested)
             if not extend(row, place, read(requested)):
@@ -134,6 +155,8 @@ class SessionDecision:
                     fix="Add value to the account, or request less.",
                 )
         guarded(row, row.line)
+        if agreed is not None:
+            row.add(*enter(row, agreed, self.terms.catalog, row.terms))
         return self._done(row, "opened")
 
     def _check(self, row: Row, place: int, requested: Units) -> None:
@@ -229,10 +252,17 @@ class SessionDecision:
             row.charge()
             return self._done(row, "confirmed")
         if isinstance(given, Change):
-            change(row, given, self.terms)
+            change(row, given, self.terms, self._over(row, given))
             self._low(row)
             return self._done(row, "altered")
         return self._accept(row, given)
+
+    def _over(self, row: Row, given: Change) -> Over | None:
+        if not given.plan:
+            return None
+        agreed = self._agreed(row.work, given.plan, given.scenario)
+        before = chosen(row.work, row.line.plan, "") if row.line.plan else None
+        return Over(agreed, self._terms_of(agreed.plan.catalog), before)
 
     def _accept(self, row: Row, given: Accepted) -> Outcome:
         offer = row.line.offer
@@ -298,7 +328,9 @@ class SessionDecision:
         late = [place for place in _metered(row.line) if row.line.meters[place].until <= now]
         if not late:
             return Outcome(None, row.line.id)
-        line = finish(row.contract, row.line, [place for place in late if row.line.meters[place].silent])
+        gone = [place for place in late if row.line.meters[place].silent]
+        row.lines += tell(row, gone)
+        line = finish(row.contract, row.line, gone)
         meters = list(line.meters)
         for place in late:
             if not meters[place].ended:
@@ -322,6 +354,7 @@ class SessionDecision:
         meters = tuple(replace(m, until="", ended=True, final=False, silent=False) for m in row.line.meters)
         row.settle()
         give_back(row)
+        leave(row)
         row.line = replace(
             row.line, meters=meters, state=SessionState.CLOSED, event="closed", reason=reason, until="", offer=None
         )
@@ -365,7 +398,3 @@ def _dry(line: SessionLine, place: int) -> bool:
     meter = line.meters[place]
     now = used(meter)
     return all(Exact.parse(upto) <= now.get(measure, ZERO) for measure, upto in meter.granted.items())
-
-
-def _place(row: Row, part: PartAsked) -> int:
-    return place_of(row.line, part.part, part.provider)

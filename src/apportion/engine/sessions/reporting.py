@@ -10,7 +10,7 @@ from apportion.engine.sessions.opening import read_instant
 from apportion.engine.sessions.row import Row
 from apportion.errors import RefusalCode, refuse
 from apportion.model.session import Meter, SessionLine
-from apportion.model.session_asked import Confirmed, Report, Units
+from apportion.model.session_asked import Confirmed, Report, SessionAsked, Units
 from apportion.money import Exact
 
 
@@ -40,6 +40,17 @@ def place_of(line: SessionLine, part: str, provider: str, speaker: str = "") -> 
             fix="Name a part of the session, and its provider.",
         )
     return min(found)[1]
+
+
+def asked_first(line: SessionLine, given: SessionAsked) -> list[tuple[int, Units]]:
+    """What is requested as a session opens, by meter.
+
+    Raises:
+        Refused: UNKNOWN_PART.
+    """
+    whole = bool(given.requested) or not any(part.requested for part in given.parts)
+    parts = [(place_of(line, p.part, p.provider), p.requested) for p in given.parts if p.requested]
+    return [(0, given.requested), *parts] if whole else parts
 
 
 def take(row: Row, report: Report, speaker: str = "") -> Taken:

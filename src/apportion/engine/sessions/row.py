@@ -5,7 +5,8 @@ A change is one journal row, so that all of it is there or nothing is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 from apportion.engine.charging import CHARGED, ZERO_RATED
@@ -76,6 +77,11 @@ class Row:
         for key, state, digest in self._keys:
             self.work.remember(key, state, digest, n)
         return n
+
+    def add(self, lines: Iterable[bytes], keys: Iterable[bytes]) -> None:
+        """More lines for the row, and the keys under which what they say is remembered."""
+        self.lines += lines
+        self._keys += [(key, "done", b"") for key in keys]
 
     # funds
 
@@ -174,8 +180,11 @@ class Row:
 
     def _moved(self) -> bool:
         """Whether a counter went on since the slice before."""
-        old = {(meter.part, meter.provider): meter.used for meter in self._before.meters}
-        return any(meter.used != old.get((meter.part, meter.provider), {}) for meter in self.line.meters)
+        return any(meter.used != old.used for meter, old in self._readings())
+
+    def _readings(self) -> Iterator[tuple[Meter, Meter]]:
+        """Each meter as it stands and as it stood at the slice before; a provider that came back has a second one."""
+        return zip_longest(self.line.meters, self._before.meters, fillvalue=Meter(""))
 
     def charge(self) -> None:
         """Book it."""
@@ -267,10 +276,8 @@ class Row:
         """What was used since the slice before: the session is the source, the slice's number the id."""
         line, before = self.line, self._before
         number = str(found.after.slices)
-        old = {(meter.part, meter.provider): meter for meter in before.meters}
         parts = [
-            PartUse(m.part, m.provider, written(minus(used(m), used(old.get((m.part, m.provider), Meter(""))))))
-            for m in line.meters[1:]
+            PartUse(m.part, m.provider, written(minus(used(m), used(old)))) for m, old in list(self._readings())[1:]
         ]
         return UsageLine(
             key_id("usg", key), line.id, number, line.service, before.through,

@@ -27,21 +27,26 @@ from apportion.errors import RefusalCode, Refused, refuse
 from apportion.model.access import AccessRole
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id
+from apportion.model.plan import PLAN
 from apportion.model.session import SessionLine
 from apportion.model.session_asked import (
     Accepted,
     Change,
+    Chosen,
+    ChosenInput,
     Confirmed,
     Due,
     Ended,
+    LapsePlan,
     Report,
     SessionAsked,
     SessionCommand,
 )
+from apportion.model.talks import NEGOTIATION, LapseNegotiation
 from apportion.model.usage import UsageClass
 
 _LINE = msgspec.json.Decoder(SessionLine)
-_PAGE = 500
+_PAGE, _PLANS = 500, 5000
 
 
 def open_session(call: Call) -> list[object]:
@@ -60,6 +65,11 @@ def open_session(call: Call) -> list[object]:
     return [SessionCommand(key_id("ses", secrets.token_bytes(16)), given)]
 
 
+def accept_plan(call: Call) -> list[object]:
+    given: ChosenInput = call.given
+    return [_of(call, Chosen(call.id, given.scenario, given.requested), key_id("ses", secrets.token_bytes(16)))]
+
+
 def report(call: Call) -> list[object]:
     return [_of(call, one) for one in call.given.reports]
 
@@ -68,10 +78,12 @@ def alter(call: Call) -> list[object]:
     return [_of(call, call.given)]
 
 
-def _of(call: Call, given: Report | Change | Confirmed | Accepted | Ended | Due) -> SessionCommand:
+def _of(
+    call: Call, given: Chosen | Report | Change | Confirmed | Accepted | Ended | Due, session: str = ""
+) -> SessionCommand:
     caller = call.caller
     provider = caller.party if caller.role is AccessRole.PROVIDER else ""
-    return SessionCommand(call.id, given, provider, caller.party if caller.role is AccessRole.USER else "")
+    return SessionCommand(session or call.id, given, provider, caller.party if caller.role is AccessRole.USER else "")
 
 
 def told(engine: Engine, call: Call, outcomes: Sequence[Outcome]) -> SessionView:
@@ -141,6 +153,12 @@ def look_after(engine: Engine) -> int:
         engine.writer.salvage([SessionCommand(name, Due()) for name in names])
         engine.writer.booked(partial(calm, id))
         looked += len(names)
+    lapsed = engine.store.due_courses(engine.tenant, now, _PLANS, PLAN)
+    if lapsed:
+        engine.writer.salvage([SessionCommand("", LapsePlan(id)) for id in lapsed])
+    over = engine.store.due_courses(engine.tenant, now, _PLANS, NEGOTIATION)
+    if over:
+        engine.writer.salvage([LapseNegotiation(id) for id in over])
     due = engine.store.due_courses(engine.tenant, now, _PAGE, "ses_")
     if due:
         engine.writer.salvage([SessionCommand(name, Due()) for name in due])

@@ -9,7 +9,7 @@ from apportion.engine.sessions.covers import covered
 from apportion.engine.terms import Terms
 from apportion.errors import Refusal, RefusalCode, refuse
 from apportion.model.access import AccessRole, Credential
-from apportion.model.session import Meter, Offer, SessionLine, SessionPayer, SessionState
+from apportion.model.session import Meter, Offer, SessionLine, SessionPayer, SessionState, SessionTerms
 from apportion.model.usage import UsageClass
 from apportion.money import parse_asset
 from apportion.money.exact import decimal_text
@@ -59,7 +59,7 @@ class SessionView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A session as it stood after change ``n``: its ``state``, what happened last, what may be used, what it cost.
 
     ``threshold`` is the fraction of a grant at which to report; ``until`` when grace or suspension ends. ``covered``
-    are the units so far that came out of allowances, for those who may know.
+    are the units so far that came out of allowances, for those who may know; ``plan`` is the one that it runs by.
     """
 
     id: str
@@ -81,6 +81,7 @@ class SessionView(msgspec.Struct, frozen=True, omit_defaults=True):
     final: Final | None = None
     offer: Offer | None = None
     covered: dict[str, str] = {}
+    plan: str = ""
 
 
 class SessionPage(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ def view(line: SessionLine, terms: Terms, caller: Credential, own: frozenset[str
     scale = parse_asset(line.asset).scale
     provider = caller.party if caller.role is AccessRole.PROVIDER else ""
     user = caller.role is AccessRole.USER
-    session = terms.service(line.service).service.session
+    session = terms.service(line.service).service.session or (SessionTerms() if line.plan else None)
     running = line.state is not SessionState.CLOSED and session is not None
     last = running and (line.state in (SessionState.GRACE, SessionState.SUSPENDED) or any(m.final for m in line.meters))
     return SessionView(
@@ -149,6 +150,7 @@ def view(line: SessionLine, terms: Terms, caller: Credential, own: frozenset[str
         final=Final(session.final, session.redirect, session.restrict) if last and session is not None else None,
         offer=None if provider else line.offer,
         covered={} if provider else written(covered(line)),
+        plan=line.plan,
     )  # fmt: skip
 
 

@@ -8,8 +8,11 @@ import msgspec
 
 from apportion.engine.engine import Engine
 from apportion.engine.explain import Explanation, Fact, Section, View
+from apportion.engine.planned import plans_of
 from apportion.engine.query import Record
+from apportion.engine.sessions.agreed import scenario_of
 from apportion.engine.sessions.views import session_line
+from apportion.model.plan import PLAN
 from apportion.model.session import SessionLine
 from apportion.money import parse_asset
 from apportion.money.exact import decimal_text
@@ -70,6 +73,7 @@ def explain_session(engine: Engine, id: str) -> Explanation:
     if tax:
         earned.append(Fact("tax", money(tax)))
     sections = (
+        *_by_plan(engine, line),
         Section("How it went", tuple(_history(engine, id))),
         Section("What was used", tuple(parts)),
         Section("Who pays", tuple(paid)),
@@ -82,6 +86,17 @@ def explain_session(engine: Engine, id: str) -> Explanation:
     check = f"charged {money(total)}, portions + platform + tax − sponsored {money(given)}"
     title = f"{money(total)} for a session of {line.service}, {line.state.value}"
     return Explanation(id, "operator", title, sections, check, total == given)
+
+
+def _by_plan(engine: Engine, line: SessionLine) -> Iterator[Section]:
+    """What was agreed beforehand, where it was."""
+    plan = plans_of(engine.store, engine.tenant)(line.plan) if line.plan else None
+    if plan is not None:
+        scenario, currency = scenario_of(plan, plan.chosen), line.asset.partition("/")[0]
+        quantities = ", ".join(f"{units} {measure}" for measure, units in plan.quantities.items())
+        agreed = Fact(scenario.name, f"{plainly(scenario.total)} {currency}", f"quoted for {quantities}")
+        crew = [Fact(part.part, part.provider, f"by the tariff {part.tariff.id}") for part in scenario.parts]
+        yield Section("What was agreed", (Fact("plan", plan.id), agreed, *crew))
 
 
 def _of_meter(engine: Engine, line: SessionLine, lost: dict[str, str]) -> str:
@@ -135,6 +150,8 @@ def slice_section(engine: Engine, record: Record, view: View) -> Section:
         return f"{plainly(decimal_text(atoms, scale))} {currency}"
 
     facts = [Fact("session", line.id), Fact("slice", record.usage.id)]
+    plan = charge.tariff.partition(".")[0] if charge.tariff.startswith(PLAN) else ""
+    facts += [Fact("plan", plan, "whose prices were agreed beforehand")] if plan else []
     if view.kind == "provider":
         mine = [m for m in line.meters if m.provider == view.name]
         facts.append(Fact("earned so far", money(sum(m.credited for m in mine)), "this slice included"))

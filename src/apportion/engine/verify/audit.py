@@ -16,7 +16,10 @@ from apportion.engine.verify.charges import Charges, matching
 from apportion.engine.verify.closing import Closings
 from apportion.engine.verify.credit import KINDS, Credits
 from apportion.engine.verify.funding import Fundings
+from apportion.engine.verify.market import Market
+from apportion.engine.verify.negotiations import Negotiations
 from apportion.engine.verify.payments import Payments
+from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.sessions import PREFIX, Sessions
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
@@ -41,7 +44,10 @@ from apportion.model.journal import (
     UsageLine,
     ZonesLine,
 )
+from apportion.model.plan import PlanLine
 from apportion.model.session import SessionLine
+from apportion.model.standing import ObservedLine
+from apportion.model.talks import NegotiationLine
 from apportion.model.usage import UsageClass
 
 DONE = ("charged", "zero-rated")
@@ -59,8 +65,12 @@ class Audit:
         self.rerating = Rerating(self.findings, self.books)
         self.funding = Fundings(self.findings, self.books)
         self.payments = Payments(self.findings, self.books)
+        self.market = Market(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
-        self.sessions = Sessions(self.findings, self.books, self.rerating, self.funding)
+        self.plans = Plans(self.findings, self.books, self.rerating)
+        self.rerating.plan = self.plans.find
+        self.negotiations = Negotiations(self.findings, self.books, self.plans)
+        self.sessions = Sessions(self.findings, self.books, self.rerating, self.funding, self.plans)
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
@@ -84,7 +94,10 @@ class Audit:
             StatementLine: self._statement,
             ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
             ZonesLine: lambda row, index, line: self.zones.add(line.version),
+            PlanLine: self.plans.course,
+            NegotiationLine: self.negotiations.course,
             SessionLine: self.sessions.course,
+            ObservedLine: self.market.observed,
         }
 
     def row(self, row: Row, hashes: list[str]) -> list[Keyed]:
@@ -102,6 +115,7 @@ class Audit:
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
+                    self.market.course(row, index, line)
                     if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
                         pending, done, charge, usage = charge, usage, None, None
                         self._charge(row, at, pending, done, (None, line.at))
@@ -135,6 +149,7 @@ class Audit:
                 self._wrong(row, index, line, error)
         self._rest(row, at, charge, usage)
         self.funding.row_ends(row)
+        self.market.row_ends(row)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
@@ -210,6 +225,7 @@ class Audit:
             self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
         legs = self.books.entry(row, index, line)
         self.payments.entry(row, index, line, legs)
+        self.plans.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
 
@@ -228,6 +244,8 @@ class Audit:
         self.closings.finish()
         self.sessions.finish()
         self.payments.finish()
+        self.market.finish()
+        self.plans.finish()
         self.credits.finish()
         findings, chain = self.findings, self.chain
         notes = [*notes, *chain.notes[:10]]

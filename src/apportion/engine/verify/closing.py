@@ -84,7 +84,7 @@ class Closings:
 
     def _prepared(self, record: Record) -> Prepared:
         charge = record.charge
-        given = Given(charge.tariff, record.usage.period, charge.allowances)
+        given = Given.of(charge, record.usage.period)
         return prepare(usage_of(record), self.rerating.terms(charge.catalog), given)
 
     def _unexpected(self, booked: dict[str, tuple[str, Charge]]) -> None:

@@ -6,12 +6,13 @@ those of the recomputation but for atoms that went to a payer with the very same
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from apportion.engine.catalogs import catalog_id
+from apportion.engine.funding.drawing import served
 from apportion.engine.legs import tariffs_of
 from apportion.engine.rating import Given, Prepared, Rated, prepare, rate
 from apportion.engine.terms import Terms
@@ -22,6 +23,7 @@ from apportion.errors import Refused
 from apportion.model.catalog import Catalog
 from apportion.model.charge import Charge, PriceLine
 from apportion.model.journal import CatalogLine, UsageLine
+from apportion.model.plan import PlanLine
 from apportion.model.usage import Usage
 from apportion.money import GRID, Exact
 from apportion.money.exact import decimal_text
@@ -52,6 +54,7 @@ class Rerating:
         self.totals: dict[tuple[str, str], Exact] = {}
         self.residues: dict[str, int] = {}
         self.catalogs: dict[str, bytes] = {}
+        self.plan: Callable[[str], PlanLine | None] = lambda id: None
         self._terms: dict[str, Terms] = {}
 
     def catalog(self, row: Row, index: int, line: CatalogLine) -> None:
@@ -65,7 +68,7 @@ class Rerating:
         """Rate a charge again and compare every amount in it; the record as it was rated."""
         place = row.place(index)
         try:
-            given = Given(charge.tariff, usage.period, charge.allowances)
+            given = Given.of(charge, usage.period)
             prepared = prepare(_usage(usage), self.terms(charge.catalog), given)
             payer = usage.payers[0].payer
             rated = prepared.rated or rate(prepared, lambda prefix: _Totals(self.totals, payer, prefix))
@@ -74,7 +77,7 @@ class Rerating:
         differing = _Comparison(charge, sums, prepared, rated).first()
         if differing:
             self.findings.add("rating", place, charge.id, differing)
-        shares = self._shares(place, usage, charge, sums, rated)
+        shares = self._shares(place, usage, charge, sums, prepared, rated)
         self._move(prepared, rated, payer)
         self._keep(prepared, charge, sums, rated, shares)
         return prepared
@@ -88,13 +91,15 @@ class Rerating:
                 raise Wrong("catalog", f"the catalog {version[:60]!r} is not in the books before this charge.")
             if len(self._terms) >= _TERMS_KEPT:
                 self._terms.pop(next(iter(self._terms)))
-            found = self._terms[version] = Terms(msgspec.json.decode(body, type=Catalog), version, self.books.scale)
+            catalog = msgspec.json.decode(body, type=Catalog)
+            found = self._terms[version] = Terms(catalog, version, self.books.scale, self.plan)
         return found
 
     def _shares(
-        self, place: str, usage: UsageLine, charge: Charge, sums: Amounts, rated: Rated
+        self, place: str, usage: UsageLine, charge: Charge, sums: Amounts, prepared: Prepared, rated: Rated
     ) -> list[tuple[str, int]]:
         """Hold the payers' shares against the recomputed ones; the residue that each stored share leaves."""
+        self._served(place, charge, prepared, {payer.payer: i for i, payer in enumerate(usage.payers)})
         if rated.shares is None:
             if borne(charge, sums) != {usage.payers[0].payer: rated.total}:
                 self.findings.add("shares", place, charge.id, "the only payer does not bear the total.")
@@ -117,6 +122,21 @@ class Rerating:
         if stored or (moved and max(moved) - min(moved) > len(kept)):
             self.findings.add("shares", place, charge.id, "the shares are not those of the largest remainder.")
         return kept
+
+    def _served(self, place: str, charge: Charge, prepared: Prepared, places: dict[str, int]) -> None:
+        """What a charge says of each payer: under what it was served, what alone would have cost, what it weighs."""
+        chosen = prepared.choice is not None
+        if charge.held and not chosen:
+            self.findings.add("shares", place, charge.id, "it names agreements, and least cost is not its rule.")
+        for share in charge.shares:
+            i = places.get(share.bearer)
+            if i is None:
+                continue  # that it bears anything is reported elsewhere
+            weight = share.weight if not chosen else prepared.weights[i].text() if prepared.weights else ""
+            again = (*served(prepared, i), weight)
+            if (share.terms, share.alone, share.weight) != again:
+                what = f"{share.bearer} was served by {share.terms}, alone {share.alone}, weight {share.weight}"
+                self.findings.add("shares", place, charge.id, f"{what}; at least cost {again}.")
 
     def _move(self, prepared: Prepared, rated: Rated, payer: str) -> None:
         if not prepared.running:
@@ -212,6 +232,9 @@ class _Comparison:
             return f"the rule is {charge.rule!r}, in the catalog {terms.service.apportion!r}."
         if charge.currency != terms.asset.code:
             return f"the currency is {charge.currency}, in the catalog {terms.asset.code}."
+        choice = self.prepared.choice
+        if choice is not None and charge.tariff != choice.retail.tariff.id:
+            return f"the tariff is {charge.tariff!r}, at least cost {choice.retail.tariff.id!r}."
         allocation = terms.service.allocate if len(self.prepared.payers) > 1 else ""
         if charge.allocation != allocation:
             return f"the allocation is {charge.allocation!r}, in the catalog {allocation!r}."

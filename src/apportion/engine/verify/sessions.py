@@ -12,6 +12,7 @@ from apportion.engine.sessions.slice import Slice, cut, leftovers, line_total
 from apportion.engine.verify.books import Books, Wrong, atoms
 from apportion.engine.verify.charges import Amounts
 from apportion.engine.verify.funding import Fundings
+from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.errors import Refused
@@ -38,8 +39,9 @@ class Booked(msgspec.Struct):
 class Sessions:
     """Follows every session through the books."""
 
-    def __init__(self, findings: Findings, books: Books, rerating: Rerating, funding: Fundings) -> None:
+    def __init__(self, findings: Findings, books: Books, rerating: Rerating, funding: Fundings, plans: Plans) -> None:
         self.findings, self.books, self.rerating, self.funding = findings, books, rerating, funding
+        self.plans = plans
         self._lines: dict[str, SessionLine] = {}
         self._ended: set[str] = set()
         self._slice: Booked | None = None
@@ -70,6 +72,7 @@ class Sessions:
         wrong = self._order(before, line)
         if wrong:
             self.findings.add("session", place, line.id, wrong)
+        self.plans.follows(place, before, line)
         if before is not None and not wrong:
             try:
                 moves = booked is not None or before.covers or line.state is _CLOSED
@@ -81,6 +84,7 @@ class Sessions:
             self._covers(place, (counted if booked is None else after).covers, line)
             if line.state is _CLOSED:
                 self._settle(counted if booked is None else after)
+        self.plans.passed(before, line)
         self._holds(place, line)
         self.funding.set_aside(before.covers if before is not None else (), -1)
         self.funding.set_aside(line.covers, 1)

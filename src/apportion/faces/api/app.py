@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -135,8 +135,7 @@ class Api:
         query = self._query(operation, scope["query_string"])
         call = Call(caller, id, None, query)
         if operation.way is Way.READ:
-            found = await self.node.read(caller.tenant, lambda engine: msgspec.json.encode(operation.run(engine, call)))
-            return Reply(found)
+            return Reply(await self.node.read(caller.tenant, lambda engine: _answered(engine, operation, call, body)))
         if operation.way is Way.STREAM:
             return await self._stream(operation, call)
         if operation.way is Way.WATCH:
@@ -150,7 +149,7 @@ class Api:
         given = await bodies.decoded(self.node, operation, (body, media), caller.tenant, may_write)
         call = Call(caller, id, given, query)
         bounded(caller, given)
-        if operation.way is Way.GROUP:
+        if operation.way in (Way.GROUP, Way.PLAN):
             return await self._group(operation, call, key, print_)
         return await self._alone(operation, call, key, print_)
 
@@ -211,7 +210,14 @@ class Api:
     # the three ways
 
     async def _group(self, operation: Operation, call: Call, key: str, print_: bytes) -> Reply:
-        commands, replayed = operation.run(call), False
+        replayed = False
+        commands: Sequence[object]
+        if operation.way is Way.PLAN:
+            commands = await self.node.plan(
+                call.caller.tenant, lambda engine: once.found(lambda: operation.run(engine, call), key)
+            )
+        else:
+            commands = operation.run(call)
         if not key and operation.name == "top_up":
             key = f"reference {call.given.reference}"
             print_ = blake3(msgspec.json.encode(call.given)).digest(8)
@@ -270,6 +276,13 @@ class Api:
         lines = self.node.lines(tenant, lambda engine: operation.run(engine, call))
         first = await anext(lines, b"")  # whatever is wrong shows before the answer begins
         return Reply(_after(first, lines), media=operation.media[0].encode())
+
+
+def _answered(engine: Any, operation: Operation, call: Call, body: bytes) -> bytes:
+    """The answer of an operation that only reads; what it is asked for may stand in a body."""
+    if operation.takes is not None:
+        call = msgspec.structs.replace(call, given=bodies.record(body, operation.takes))
+    return msgspec.json.encode(operation.run(engine, call))
 
 
 async def _after(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -83,7 +83,7 @@ async def decoded(node: Node, operation: Operation, sent: tuple[bytes, str], ten
             return door.usages(body, may_write) if kind == "application/json" else door.events(body, kind, may_write)
         if operation.takes is Catalog:
             return _catalog(body, kind)
-        return _record(body, operation.takes)
+        return record(body, operation.takes)
 
     async def attempt() -> Any:
         return await node.work(decode) if len(body) > LONG or operation.takes is Catalog else decode()
@@ -112,7 +112,8 @@ def _catalog(body: bytes, kind: str) -> Catalog:
     return parse_catalog(text, is_json=kind == "application/json")
 
 
-def _record(body: bytes, kind: type[msgspec.Struct]) -> Any:
+def record(body: bytes, kind: type[msgspec.Struct]) -> Any:
+    """A body as the record that it must be; refused with the field at fault."""
     tree = parse(body or b"{}")
     try:
         return msgspec.json.decode(body or b"{}", type=kind)

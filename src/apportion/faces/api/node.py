@@ -24,11 +24,11 @@ from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
 from apportion.model.payment import EndPayment
-from apportion.ports import PaymentPort
+from apportion.ports import PaymentPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
-READERS, READS_WAITING, EXPORTS = 2, 200, 2
+READERS, READS_WAITING, EXPORTS, PLANNERS = 2, 200, 2, 4
 
 
 class Node:
@@ -55,7 +55,9 @@ class Node:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._mine = threading.local()
         self._opened: list[dict[str, Engine]] = []
-        self._reading = self._exporting = 0
+        self._planners = ThreadPoolExecutor(PLANNERS, thread_name_prefix="planner")
+        self._reading = self._exporting = self._planning = 0
+        self.providers: ProviderPort | None = None
         self._receiving: dict[str, Receiving] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
@@ -146,6 +148,7 @@ class Node:
         self.outside.stop()
         self.gatherer.stop()
         self._readers.shutdown()
+        self._planners.shutdown()
         self.hub.stop()
         for opened in self._opened:
             next(iter(opened.values())).store.close()
@@ -202,11 +205,28 @@ class Node:
         finally:
             self._reading -= 1
 
+    async def plan(self, tenant: str, ask: Callable[[Engine], T]) -> T:
+        """Work out something that may take a while and ask provider nodes, on a thread for that.
+
+        Raises:
+            Full: too many wait.
+        """
+        assert self._loop is not None
+        if self._planning >= READS_WAITING:
+            raise Full(False)
+        self._planning += 1
+        try:
+            return await self._loop.run_in_executor(self._planners, lambda: ask(self._engine(tenant)))
+        finally:
+            self._planning -= 1
+
     def _engine(self, tenant: str) -> Engine:
         engines: dict[str, Engine] | None = getattr(self._mine, "engines", None)
         if engines is None:
             engines = self._mine.engines = self._open()
             self._opened.append(engines)
+            for engine in engines.values():
+                engine.providers, engine.outside = self.providers, self.outside
         return engines[tenant]
 
     async def lines(self, tenant: str, ask: Callable[[Engine], Iterator[bytes]]) -> Any:

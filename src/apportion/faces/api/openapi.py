@@ -45,7 +45,7 @@ def document() -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": paths,
         "components": {
-            "schemas": _plain(components),
+            "schemas": plain(components),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "apk_…"}},
         },
     }
@@ -86,7 +86,7 @@ def _content(operation: Operation, named: dict[int, Any]) -> dict[str, Any]:
             media: {"schema": {"type": "array", "items": event} if media == _EVENTS else event}
             for media in operation.media
         }
-    schema = _plain(named[id(operation.takes)])
+    schema = plain(named[id(operation.takes)])
     return {media: {"schema": {"type": "string"} if media.endswith("toml") else schema} for media in operation.media}
 
 
@@ -129,7 +129,7 @@ def _success(operation: Operation, named: dict[int, Any]) -> dict[str, Any]:
     if operation.way in (Way.STREAM, Way.WATCH):
         content = {operation.media[0]: {"schema": {"type": "string"}}}
     else:
-        content = {"application/json": {"schema": _plain(named[id(operation.gives)])}}
+        content = {"application/json": {"schema": plain(named[id(operation.gives)])}}
     return {"description": operation.does, "headers": headers, "content": content}
 
 
@@ -149,12 +149,12 @@ def _failures(operation: Operation, named: dict[int, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(schema: Any) -> Any:
+def plain(schema: Any) -> Any:
     """A schema without bounds that JSON readers would take for floats."""
     if isinstance(schema, dict):
         return {
-            name: _plain(value)
+            name: plain(value)
             for name, value in schema.items()
             if not (isinstance(value, int | float) and abs(value) > 2**53 - 1)
         }
-    return [_plain(item) for item in schema] if isinstance(schema, list) else schema
+    return [plain(item) for item in schema] if isinstance(schema, list) else schema

@@ -32,7 +32,7 @@ def explain(
 
     Args:
         id: A charge (chg_…), the portion of one part (chg_…/PART), or any other id: usage, entry, top-up, account,
-            hold, run, catalog.
+            hold, run, catalog; a plan (pln_…) says why these providers.
         view: For whom: operator (when not given) sees everything; user or user=NAME sees no wholesale price, portion
             or margin; provider=NAME sees its own part.
     """
@@ -40,7 +40,7 @@ def explain(
 
     seen_by = View.parse(view)
     with reading(place) as books:
-        found = books.explain(id, seen_by)
+        found = books.plans.explain(id, view) if id.startswith("pln_") else books.explain(id, seen_by)
     answer.give(found, _text(found))
     return 0 if found.holds else 1
 

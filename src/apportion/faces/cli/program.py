@@ -15,9 +15,13 @@ from apportion.faces.cli import (
     catalogs,
     funds,
     inquiry,
+    market,
     payments,
+    plan,
     pricing,
     proof,
+    provider,
+    segment,
     serving,
     sessions,
     start,
@@ -34,6 +38,7 @@ PROGRAM = __name__.partition(".")[0]
 GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Start": [start.demo, start.init],
     "Price": [pricing.rate, pricing.allocate],
+    "Broker": [plan.plan, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
@@ -79,6 +84,9 @@ def _build() -> App:
     program.command(keys)
     program.command(sessions.commands("Book", program.default_parameter))
     program.command(trust.commands("Look", program.default_parameter))
+    for words in market.commands("Broker", program.default_parameter):
+        program.command(words)
+    program.command(provider.commands("Keep", program.default_parameter))
     return program
 
 

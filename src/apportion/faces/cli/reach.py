@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apportion.faces.cli.options import Place
 
 if TYPE_CHECKING:
+    from apportion.adapters.waiting import Outside
     from apportion.engine.close import Closed
     from apportion.engine.credit.door import CreditAnswer, TrustView, WriteOffAnswer
     from apportion.engine.engine import Engine
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from apportion.engine.intake import RunSummary
     from apportion.engine.query import AccountView
     from apportion.faces.client import Client
+    from apportion.faces.plans import Plans
     from apportion.faces.reading import Commands
     from apportion.faces.sessions import Sessions
     from apportion.faces.stocks import Stocks
@@ -90,27 +92,56 @@ class Reach(ABC):
     def lines(self, going: Going) -> Iterator[bytes]:
         """The lines of an export; ``going`` is told how many rows of how many are done (0 when nobody knows)."""
 
-    @property
+    def ask_providers(self, *, private: bool) -> None:
+        """Let provider nodes be asked from here; a node that has the books asks them by itself."""
+
     @abstractmethod
+    def ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
+        """An operation of the table by its name."""
+
+    @abstractmethod
+    def pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
+        """All that an operation lists, page after page."""
+
+    @property
     def sessions(self) -> Sessions:
         """The verbs of charging sessions."""
+        from apportion.faces.sessions import Sessions
+
+        return Sessions(self.ask, self.pages)
 
     @property
-    @abstractmethod
+    def plans(self) -> Plans:
+        """The verbs of requests and plans."""
+        from apportion.faces.plans import Plans
+
+        return Plans(self.ask, self.pages)
+
+    @property
     def stocks(self) -> Stocks:
         """The verbs of buckets and allowances."""
+        from apportion.faces.stocks import Stocks
 
-    @abstractmethod
+        return Stocks(self.ask)
+
     def trust(self, account: str) -> TrustView:
         """A payer's credit as it stands."""
+        found: TrustView = self.ask("trust", account)
+        return found
 
-    @abstractmethod
     def set_credit(self, account: str) -> CreditAnswer:
         """Decide a payer's credit line anew."""
+        from apportion.engine.exchange import Nothing
 
-    @abstractmethod
+        made: CreditAnswer = self.ask("set_credit", account, given=Nothing())
+        return made
+
     def write_off(self, account: str, amount: str) -> WriteOffAnswer:
         """Move a payer's debt to who stands for it."""
+        from apportion.engine.credit.door import WriteOffInput
+
+        made: WriteOffAnswer = self.ask("write_off", account, given=WriteOffInput(amount))
+        return made
 
     @abstractmethod
     def create_key(self, given: KeyInput) -> NewKey:
@@ -130,9 +161,20 @@ class Here(Reach):
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._outside: Outside | None = None
 
     def close(self) -> None:
+        if self._outside is not None:
+            self._outside.stop()
         self.engine.close()
+
+    def ask_providers(self, *, private: bool) -> None:
+        from apportion.adapters.waiting import Outside
+        from apportion.wiring import open_providers
+
+        self.engine.providers = open_providers(signer=self.engine.signer, private=private)
+        self.engine.outside = self._outside = Outside()
+        self._outside.start()
 
     def accounts(self, name: str = "", role: str = "") -> list[AccountView]:
         views = self.engine.books.named(name) if name else self.engine.books.accounts()
@@ -176,19 +218,7 @@ class Here(Reach):
 
         return export(self.engine.store, self.engine.tenant, 0, going)
 
-    @property
-    def sessions(self) -> Sessions:
-        from apportion.faces.sessions import Sessions
-
-        return Sessions(self._ask, self._pages)
-
-    @property
-    def stocks(self) -> Stocks:
-        from apportion.faces.stocks import Stocks
-
-        return Stocks(self._ask)
-
-    def _ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
+    def ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
         """An operation of the table, done here and now for the operator."""
         import msgspec
 
@@ -200,32 +230,19 @@ class Here(Reach):
         caller = Credential("", self.engine.tenant_name, AccessRole.OPERATOR, "", "")
         asked = msgspec.convert(query or {}, operation.query, strict=False) if operation.query is not None else None
         call = Call(caller, id, given, asked)
-        if operation.way is not Way.GROUP or operation.told is None:
+        if operation.told is None:
             return operation.run(self.engine, call)
-        return operation.told(self.engine, call, self.engine.writer.commit(operation.run(call)))
+        commands = operation.run(self.engine, call) if operation.way is Way.PLAN else operation.run(call)
+        return operation.told(self.engine, call, self.engine.writer.commit(commands))
 
-    def _pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
+    def pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
         asked = {"limit": "200"} | chosen
         while True:
-            page = self._ask(name, id, query=asked)
+            page = self.ask(name, id, query=asked)
             yield from page.data
             if not page.next:
                 return
             asked["after"] = page.next
-
-    def trust(self, account: str) -> TrustView:
-        found: TrustView = self._ask("trust", account)
-        return found
-
-    def set_credit(self, account: str) -> CreditAnswer:
-        made: CreditAnswer = self._ask("set_credit", account)
-        return made
-
-    def write_off(self, account: str, amount: str) -> WriteOffAnswer:
-        from apportion.engine.credit.door import WriteOffInput
-
-        made: WriteOffAnswer = self._ask("write_off", account, given=WriteOffInput(amount))
-        return made
 
     def create_key(self, given: KeyInput) -> NewKey:
         from apportion.engine.access import new_key
@@ -332,22 +349,11 @@ class There(Reach):
         if not line.startswith(_LAST):
             raise StoreUnavailable("The node stopped before the end of the export. Ask again.")
 
-    @property
-    def sessions(self) -> Sessions:
-        return self.client.sessions
+    def ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
+        return self.client.ask(name, id, given=given, query=query, key=key)
 
-    @property
-    def stocks(self) -> Stocks:
-        return self.client.stocks
-
-    def trust(self, account: str) -> TrustView:
-        return self.client.trust(account)
-
-    def set_credit(self, account: str) -> CreditAnswer:
-        return self.client.set_credit(account)
-
-    def write_off(self, account: str, amount: str) -> WriteOffAnswer:
-        return self.client.write_off(account, amount)
+    def pages(self, name: str, id: str = "", **chosen: str) -> Iterator[Any]:
+        return self.client.pages(name, id, **chosen)
 
     def create_key(self, given: KeyInput) -> NewKey:
         more = {name: getattr(given, name) for name in ("label", "services", "payers")}

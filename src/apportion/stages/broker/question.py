@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 FEE, NET, COST, POINTS, RANK = "fee", "net", "cost", "points", "rank"
+MARGIN, LATENCY, AVAILABILITY, PER_PROVIDER = "margin", "latency", "availability", "per_provider"
 
 
 class Sums(msgspec.Struct, frozen=True, gc=False):
@@ -20,7 +21,7 @@ class Sums(msgspec.Struct, frozen=True, gc=False):
 
 
 class Option(msgspec.Struct, frozen=True, gc=False):
-    """One offer for one part. ``rank`` is how far it is from what is preferred (0: most), ``availability`` a fraction."""
+    """One offer for one part. ``rank`` is how far it is from what is preferred; ``availability`` is a fraction."""
 
     id: str
     provider: str
@@ -35,7 +36,7 @@ class Option(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """When ``provider`` delivers all of ``parts`` (places), ``saves`` may be taken off; it is taken if that is better."""
+    """When ``provider`` delivers all of ``parts`` (places), ``saves`` may be taken off, and is where that is better."""
 
     provider: str
     parts: tuple[int, ...]
@@ -78,13 +79,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 Level = tuple[tuple[str, int], ...]
-#: levels in order: each a sum of weighted terms (fee, net, cost, points, rank) to be minimised; ties go to the next, and
-#: after the last to the smallest ids, part by part
+#: levels in order: each a sum of weighted terms (fee, net, cost, points, rank, latency) to be minimised; ties go to the
+#: next, and after the last to the smallest ids, part by part
 Aim = tuple[Level, ...]
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The best plan: the option of each part by its place, bundles taken, the sums of the whole, whether it is proven."""
+    """The best plan: the place of each part's option, bundles taken, the sums of the whole, whether it is proven."""
 
     places: tuple[int, ...]
     bundles: tuple[int, ...]
@@ -94,4 +95,23 @@ class Choice(msgspec.Struct, frozen=True):
     latency: int
     availability: tuple[int, int]
     values: tuple[int, ...]
+    proven: bool = True
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """Nothing fits. Each limit tells what the nearest plan would need when all the others hold.
+
+    ``fee`` is the lowest there is, ``margin`` the highest, ``latency`` the least, ``availability`` the best,
+    ``per_provider`` the smallest number of parts that one provider must be allowed; None where the limit is not set or
+    giving way on it alone does not help. ``empty`` are the parts (places) without any option; ``linked`` is False when
+    no options fit each other whatever the limits. ``proven`` is False when the search ended before it was sure.
+    """
+
+    fee: int | None = None
+    margin: int | None = None
+    latency: int | None = None
+    availability: tuple[int, int] | None = None
+    per_provider: int | None = None
+    empty: tuple[int, ...] = ()
+    linked: bool = True
     proven: bool = True

@@ -27,16 +27,7 @@ def allocate_fee(fee: int, weights: Sequence[Exact], pays: Sequence[bool], order
     Raises:
         Refused: SPONSOR_NEEDED when nobody pays; BAD_WEIGHT for a negative weight.
     """
-    paying = [i for i, one in enumerate(pays) if one]
-    if not paying:
-        raise refuse(
-            RefusalCode.SPONSOR_NEEDED,
-            "nobody pays for this use.",
-            field="payers",
-            fix="Name a sponsor for the service, or let one payer pay.",
-        )
-    if any(weights[i].num < 0 for i in paying):
-        raise refuse(RefusalCode.BAD_WEIGHT, "a payer's weight is negative.", field="payers")
+    paying = must_pay(weights, pays)
     nums, _ = common([weights[i] for i in paying])
     mass = sum(nums)
     if not mass:
@@ -49,3 +40,22 @@ def allocate_fee(fee: int, weights: Sequence[Exact], pays: Sequence[bool], order
         if nums[place]:
             shares[i], kept[i] = sign * split[place], sign * gone[place]
     return Allocated(tuple(shares), tuple(kept))
+
+
+def must_pay(weights: Sequence[Exact], pays: Sequence[bool]) -> list[int]:
+    """Places of those who pay.
+
+    Raises:
+        Refused: SPONSOR_NEEDED when nobody pays; BAD_WEIGHT for a negative weight.
+    """
+    paying = [i for i, one in enumerate(pays) if one]
+    if not paying:
+        raise refuse(
+            RefusalCode.SPONSOR_NEEDED,
+            "nobody pays for this use.",
+            field="payers",
+            fix="Name a sponsor for the service, or let one payer pay.",
+        )
+    if any(weights[i].num < 0 for i in paying):
+        raise refuse(RefusalCode.BAD_WEIGHT, "a payer's weight is negative.", field="payers")
+    return paying

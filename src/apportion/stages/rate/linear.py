@@ -65,12 +65,13 @@ def joined(retail: Pricer, wholesale: Sequence[Pricer | None], asset: Asset, ord
     plain = Rounding(rule.mode) is Rounding.HALF_EVEN and rule.decimals in (None, asset.scale)
     if retail.rates or (rule.at == "charge" and not plain):
         return None
-    sides = [_prices(retail), *[{} if pricer is None else _prices(pricer) for pricer in wholesale]]
+    sides = [unit_prices(retail), *[{} if pricer is None else unit_prices(pricer) for pricer in wholesale]]
     found = [prices for prices in sides if prices is not None]
     return Linear(found, asset, order) if len(found) == len(sides) else None
 
 
-def _prices(pricer: Pricer) -> Prices | None:
+def unit_prices(pricer: Pricer) -> Prices | None:
+    """What one unit of each measure costs without tax, and the flat fees; None where a price is anything else."""
     plan = pricer.plans.only
     if plan is None or not plan.plain or pricer.periodic:
         return None

@@ -112,6 +112,17 @@ class Plans:
             raise not_sold(value, self.deck.by)
         return self._by_row.get((segment, id(row))) or self._of_row(segment, row)
 
+    def components(self, use: Use) -> list[Component]:
+        """The components in force for a use, the prices of the deck filled in.
+
+        Raises:
+            Refused: as ``of``.
+        """
+        segment = self._segment(use.start)
+        self.of(use)
+        row = self.deck.find(use.attributes[self.deck.by], use.start) if self.deck is not None else None
+        return [filled for c in self._segments[segment] if (filled := _filled(c, row)) is not None]
+
     def _of_row(self, segment: int, row: DeckRow) -> Plan:
         """The plan of a deck row; rows of equal prices and increments share their compiled components."""
         if len(self._by_row) >= _KEPT_PLANS:

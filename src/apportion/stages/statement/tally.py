@@ -14,7 +14,7 @@ from apportion.model.journal import UsageLine
 from apportion.model.statement import Received
 from apportion.money import GRID, Exact, Money, allocate
 from apportion.money.asset import Asset
-from apportion.money.exact import decimal_text
+from apportion.money.exact import ZERO, decimal_text
 from apportion.stages.statement.downward import HUNDRED
 from apportion.stages.statement.words import RERATED, Component, Words
 
@@ -132,8 +132,7 @@ class PayerTally:
         if share:
             own = next((p.quantities for p in usage.payers if p.payer == mine.account), {})
             borne = Borne(share, whole, own, len(usage.payers) > 1, split)
-            for line, exact in _weighed(charge):
-                said = words.component(charge.service, charge.tariff, line.component, line.measure)
+            for line, exact, said in _told(charge, mine, words):
                 self._line(charge.service, line, exact, borne, said)
 
     def _categories(self, charge: Charge, share: int, mine: Share) -> list[tuple[Category, int]]:
@@ -199,6 +198,32 @@ def _weighed(charge: Charge) -> Iterator[tuple[PriceLine, Exact]]:
             yield line, exact
         else:
             yield line, Exact.parse(line.exact)
+
+
+def _served(charge: Charge, mine: Share) -> Iterator[tuple[PriceLine, Exact]]:
+    """Price lines of the tariffs that served this payer, so weighed that they still come to the whole charge."""
+    lines = list(_weighed(charge))
+    own = [(line, exact) for line, exact in lines if not mine.terms or line.tariff in ("", *mine.terms)]
+    whole, part = (sum((exact for _, exact in some), ZERO) for some in (lines, own))
+    for line, exact in own:
+        yield line, (exact * whole).over(part) if part and len(own) < len(lines) else exact
+
+
+def _told(charge: Charge, mine: Share, words: Words) -> Iterator[tuple[PriceLine, Exact, Component]]:
+    """Price lines in words; where the payer wants it so, those of each other provider as one sum under its name."""
+    sums: dict[str, tuple[PriceLine, Exact, Component]] = {}
+    delivered = {portion.part: portion.provider for portion in charge.portions}
+    for line, exact in _served(charge, mine):
+        tariff = line.tariff or charge.tariff
+        said = words.component(charge.service, tariff, line.component, line.measure)
+        part, colon, _ = line.component.partition(": ")
+        if not colon or part not in delivered or not words.summed(tariff, mine.account):
+            yield line, exact, said
+            continue
+        name = words.provider(delivered[part])[0]
+        before = sums[name][1] if name in sums else ZERO
+        sums[name] = PriceLine(name, "", "", "", ""), before + exact, Component(name, "", said.tax, said.included)
+    yield from sums.values()
 
 
 def _taxed(said: Component, split: list[tuple[Category, int]]) -> list[tuple[Category, int, int]]:

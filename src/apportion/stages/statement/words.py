@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from apportion.model.catalog import Catalog
+from apportion.model.plan import PLAN, PlanLine
 from apportion.model.tariff import Tariff
 
 _PREFIX = {10**3: "k", 10**6: "M", 10**9: "G", 10**12: "T"}
 _TIMES = {60: "min", 3600: "h", 86400: "d"}
 RERATED = "re-rated"
+_KEPT = 10_000
 
 
 class Component(msgspec.Struct, frozen=True):
@@ -22,10 +26,18 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Words:
-    """What one catalog version says."""
+    """What one catalog version says; ``tariff`` finds tariffs that stand elsewhere, ``plan`` a plan by its id."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        tariff: Callable[[str], Tariff | None] | None = None,
+        plan: Callable[[str], PlanLine | None] = lambda id: None,
+    ) -> None:
         self._catalog = catalog
+        self._tariff = tariff or catalog.tariffs.get
+        self._plan = plan
+        self._summed: dict[str, str] = {}
         self._found: dict[tuple[str, str, str, str], Component] = {}
 
     def service(self, service: str) -> str:
@@ -38,26 +50,44 @@ class Words:
         known = self._catalog.providers.get(provider)
         return (known.name or provider, known.invented) if known is not None else (provider, False)
 
+    def summed(self, tariff: str, account: str) -> bool:
+        """Whether what other providers charge by a plan's tariff is one sum each on this payer's statement.
+
+        The plan says so where its first payer's agreement or profile does (``Billing.detail``).
+        """
+        if not tariff.startswith(PLAN):
+            return False
+        id = tariff.partition(".")[0]
+        whose = self._summed.get(id)
+        if whose is None:
+            plan = self._plan(id)
+            whose = plan.payers[0].account if plan is not None and plan.billing.detail == "providers" else ""
+            if len(self._summed) < _KEPT:
+                self._summed[id] = whose
+        return whose == account
+
     def component(self, service: str, tariff: str, component: str, measure: str) -> Component:
         """A price line in words."""
         key = (service, tariff, component, measure)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._component(*key)
+            found = self._component(*key)
+            if len(self._found) < _KEPT:  # every plan has tariffs of its own
+                self._found[key] = found
         return found
 
     def _component(self, service: str, tariff: str, component: str, measure: str) -> Component:
         known = self._catalog.services.get(service)
         unit = known.measures.get(measure, measure) if known is not None and measure else ""
         for name in tariff.split(", "):
-            terms = self._catalog.tariffs.get(name)
+            terms = self._tariff(name)
             part = _part(terms, component)
             if terms is not None and part is not None:
                 label = sentence(plain(component))
                 return Component(
                     label, _converted(unit, getattr(part, "convert", "1")), part.tax or terms.tax, terms.tax_included
                 )
-        one = self._catalog.tariffs.get(tariff.split(", ")[0])
+        one = self._tariff(tariff.split(", ")[0])
         label = "Adjustment at the close" if component == RERATED else sentence(plain(component))
         return Component(label, unit, None, one is not None and one.tax_included)
 

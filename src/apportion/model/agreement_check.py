@@ -1,0 +1,115 @@
+"""Agreements: whose terms they are, for what, and that only one of them holds at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from apportion.errors import RefusalCode
+from apportion.model.agreement import Agreement, Consequence, Service, Targets
+from apportion.model.findings import Findings
+from apportion.model.market_check import check_price, check_retail
+from apportion.model.profile_check import check_billing
+
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def check_agreements(found: Findings) -> None:
+    """Report everything about the catalog's agreements that contradicts itself or leads nowhere."""
+    for name, agreement in found.catalog.agreements.items():
+        where = f"agreements.{name}"
+        found.id(where, name, agreement.id)
+        _parties(found, where, agreement)
+        _terms(found, where, agreement)
+        _targets(found, f"{where}.targets", agreement.targets)
+        _consequence(found, f"{where}.consequence", agreement.consequence)
+        check_billing(found, f"{where}.billing", agreement.billing)
+        _instants(found, where, agreement)
+    _overlaps(found)
+
+
+def _parties(found: Findings, where: str, agreement: Agreement) -> None:
+    if not agreement.payer and not agreement.provider:
+        found.add(where, "needs a payer, a provider, or both.", "Say whose terms these are.")
+    if agreement.payer and found.catalog.unknown_payers is None:
+        found.exists(f"{where}.payer", "payers", agreement.payer)
+    if agreement.provider:
+        found.exists(f"{where}.provider", "providers", agreement.provider)
+        if not agreement.payer and not agreement.part:
+            found.add(where, "needs a part: a provider's price is for one.", "Name the part that it delivers.")
+    elif agreement.part:
+        found.add(where, "names a part, but nobody who delivers it.", "Name the provider, or leave the part out.")
+
+
+def _terms(found: Findings, where: str, agreement: Agreement) -> None:
+    """The tariff, which only a service level agreement of payer and provider may leave out."""
+    has_service = found.exists(f"{where}.service", "services", agreement.service)
+    service = found.catalog.services.get(agreement.service) if has_service else None
+    if service is not None and agreement.part:
+        found.part(f"{where}.part", agreement.part, service)
+    if not agreement.tariff and agreement.payer and agreement.provider:
+        return
+    if not agreement.tariff:
+        found.add(f"{where}.tariff", "is missing.", "Name the tariff that was agreed.")
+    elif found.exists(f"{where}.tariff", "tariffs", agreement.tariff) and service is not None:
+        _fits(found, where, agreement, service)
+
+
+def _fits(found: Findings, where: str, agreement: Agreement, service: Service) -> None:
+    tariff = found.catalog.tariffs[agreement.tariff]
+    if agreement.provider:
+        check_price(found, f"{where}.tariff", tariff, service)
+        return
+    found.fits(f"{where}.tariff", tariff, service)
+    check_retail(found, f"{where}.tariff", tariff, service)
+
+
+def _targets(found: Findings, where: str, targets: Targets) -> None:
+    if targets.latency < 0:
+        found.add(f"{where}.latency", f"{targets.latency} ms is below zero.", "Leave it out, or write milliseconds.")
+    for field in ("availability", "success"):
+        if getattr(targets, field):
+            found.fraction(f"{where}.{field}", getattr(targets, field))
+    if targets.throughput:
+        found.positive(f"{where}.throughput", targets.throughput)
+
+
+def _consequence(found: Findings, where: str, consequence: Consequence) -> None:
+    found.number(f"{where}.credit", consequence.credit, 0, 100)
+    found.number(f"{where}.most", consequence.most, 0, 100)
+
+
+def _instants(found: Findings, where: str, agreement: Agreement) -> None:
+    for field, instant in (("valid_from", agreement.valid_from), ("valid_until", agreement.valid_until)):
+        if instant is not None and instant.tzinfo is None:
+            found.add(f"{where}.{field}", "has no time zone.", "End it with Z.", RefusalCode.BAD_TIME)
+    begin, end = _validity(agreement)
+    if begin >= end:
+        found.add(f"{where}.valid_until", "does not lie after valid_from.", "Correct the dates.", RefusalCode.BAD_TIME)
+
+
+def _validity(agreement: Agreement) -> tuple[datetime, datetime]:
+    return _aware(agreement.valid_from or _EVER), _aware(agreement.valid_until or _NEVER)
+
+
+def _aware(instant: datetime) -> datetime:
+    """One without a zone is reported elsewhere; here it only has to be comparable."""
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _overlaps(found: Findings) -> None:
+    """Two agreements on the same thing at the same time would leave open which holds.
+
+    Of a payer and a provider, one for a part and one for any part may stand beside each other: that for the part holds.
+    """
+    groups: dict[tuple[str, ...], list[tuple[str, Agreement]]] = {}
+    for name, terms in found.catalog.agreements.items():
+        groups.setdefault((terms.service, terms.payer, terms.provider, terms.part), []).append((name, terms))
+    for group in groups.values():
+        for (first, one), (second, other) in pairwise(sorted(group, key=lambda item: _validity(item[1]))):
+            if _validity(other)[0] < _validity(one)[1]:
+                found.add(
+                    f"agreements.{second}",
+                    f"is valid at the same time as {first!r}, for the same service and parties.",
+                    "End one of them with valid_until.",
+                )
