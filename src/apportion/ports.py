@@ -14,7 +14,15 @@ from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
 from apportion.model.hold import Hold
-from apportion.model.payment import check_method
+from apportion.model.processor import CardAsked as CardAsked
+from apportion.model.processor import CardKept as CardKept
+from apportion.model.processor import Deposit as Deposit
+from apportion.model.processor import DepositItem as DepositItem
+from apportion.model.processor import Known as Known
+from apportion.model.processor import Notice as Notice
+from apportion.model.processor import PaymentOrder as PaymentOrder
+from apportion.model.processor import PaymentResult as PaymentResult
+from apportion.model.processor import RefundOrder as RefundOrder
 
 Key = bytes
 
@@ -294,49 +302,39 @@ class Random(Protocol):
         """32 fresh random bytes."""
 
 
-class PaymentOrder(msgspec.Struct, frozen=True):
-    """What a processor is to charge: ``amount`` (decimal text in minor units) of ``currency``, by ``method``.
-
-    ``id`` is our own key: however often an order comes under it, it is charged once. ``method`` is the processor's
-    token; a card number is refused.
-    """
-
-    id: str
-    amount: str
-    currency: str
-    method: str
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        check_method(self.method)
-
-    def __repr__(self) -> str:
-        return f"PaymentOrder({self.id})"  # a token has no place in a log
-
-
-class PaymentResult(msgspec.Struct, frozen=True):
-    """What is known of a payment: succeeded and failed are for ever.
-
-    ``pending``: the processor has it and is not done. ``absent``: it has never heard of it, so nothing was charged.
-    ``unknown``: nobody can say; it may have been charged. ``amount`` and ``currency`` are what was charged when it
-    succeeded, ``reference`` the processor's own name for it, ``reason`` a word for why it failed or is not known.
-    """
-
-    state: Literal["succeeded", "failed", "pending", "absent", "unknown"]
-    amount: str = ""
-    currency: str = ""
-    reference: str = ""
-    reason: str = ""
-
-
 class PaymentPort(Protocol):
-    """A payment processor. Both calls are awaited on the outside thread; neither raises for what it was answered."""
+    """A payment processor, called ``name`` in the books. What it asks is awaited on the outside thread, and raises
+    nothing for what it was answered; ``read`` answers at once.
+    """
+
+    name: str
 
     def charge(self, order: PaymentOrder) -> Coroutine[Any, Any, PaymentResult]:
         """Charge an order, once per id; never ``absent``."""
 
-    def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
+    def ask(self, known: Known) -> Coroutine[Any, Any, PaymentResult]:
         """What became of an order; never charges anything."""
+
+    def refund(self, order: RefundOrder) -> Coroutine[Any, Any, PaymentResult]:
+        """Give money back, once per id; never ``absent``."""
+
+    def ask_refund(self, order: RefundOrder, known: Known) -> Coroutine[Any, Any, PaymentResult]:
+        """What became of a refund; never gives anything back."""
+
+    def ask_card(self, id: str, back: str) -> Coroutine[Any, Any, CardAsked]:
+        """Where a payer gives a card, once per id; ``back`` is where the payer's browser goes afterwards."""
+
+    def card(self, session: str) -> Coroutine[Any, Any, CardKept]:
+        """What became of it."""
+
+    def deposit(self, reference: str) -> Coroutine[Any, Any, Deposit]:
+        """A payout of theirs with its items."""
+
+    def whose(self, notice: Notice) -> Coroutine[Any, Any, str]:
+        """The id of our payment that a notice is about; empty when it is none of ours."""
+
+    def read(self, body: bytes, signature: str, now: str) -> Notice:
+        """What the processor tells by itself; raises Refused when it is not signed by it, or not now."""
 
 
 class Heard(msgspec.Struct, frozen=True):

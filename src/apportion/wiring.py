@@ -59,22 +59,38 @@ def _engine(
     return engine
 
 
-def open_payments(address: str, *, key: str = "", private: bool = False, seconds: float = 10.0) -> PaymentPort:
-    """The payment processor at an address; ``key`` is sent as a bearer token, ``private`` allows any network.
+STRIPE = "stripe"
+
+
+def open_payments(
+    address: str, *, key: str = "", secret: str = "", private: bool = False, seconds: float = 10.0
+) -> PaymentPort:
+    """The payment processor at an address, or ``stripe`` (``stripe+http://…`` is another address that speaks as it).
+
+    ``key`` is what it knows us by, ``secret`` what it signs by; ``private`` allows any network.
 
     Raises:
-        Misconfigured: the address is none that may be called.
+        Misconfigured: the address is none that may be called, a package or the key is missing.
     """
+    stripe, address = address == STRIPE or address.startswith(STRIPE + "+"), address.removeprefix(STRIPE).lstrip("+")
     try:
-        from apportion.adapters.payments.http import HttpPayments
-    except ImportError as error:
-        raise Misconfigured("Payments need one more package: pip install 'apportion[serve]'") from error
-    try:
-        read_endpoint(address, private=private, field="payments")
+        if address:
+            read_endpoint(address, private=private, field="payments")
     except Refused as error:
         more = "" if private else " --allow-private-addresses lets it be any."
         raise Misconfigured(error.refusal.sentence() + more) from None
-    return HttpPayments(address, key=key, seconds=seconds)
+    try:
+        if stripe:
+            from apportion.adapters.payments.stripe import StripePayments
+
+            if not key:
+                raise Misconfigured("Stripe needs its secret key in APPORTION_PAYMENTS_KEY.")
+            return StripePayments(key=key, secret=secret, address=address, seconds=seconds)
+        from apportion.adapters.payments.http import HttpPayments
+    except ImportError as error:
+        extra = "serve,stripe" if stripe else "serve"
+        raise Misconfigured(f"Payments need more packages ({error.name}): pip install 'apportion[{extra}]'") from error
+    return HttpPayments(address, key=key, secret=secret, seconds=seconds)
 
 
 def open_providers(*, signer: Signer | None = None, private: bool = False, seconds: float = 10.0) -> ProviderPort:

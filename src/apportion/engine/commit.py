@@ -26,6 +26,7 @@ from apportion.engine.credit.decision import CreditDecision
 from apportion.engine.funding.granting import StockDecision
 from apportion.engine.market.decision import MarketDecision
 from apportion.engine.once import Once, OnceDecision
+from apportion.engine.payments.back import CardDecision
 from apportion.engine.payments.decision import PaymentDecision
 from apportion.engine.prefetch import prefetch
 from apportion.engine.rejecting import RefusalDecision, RejectDecision
@@ -36,6 +37,7 @@ from apportion.engine.undecided import Salvaged, Undecided, salvage
 from apportion.engine.value import ValueDecision
 from apportion.engine.work import Work
 from apportion.errors import NotFound, Refusal, StoreUnavailable, Unwritten
+from apportion.model.card import CardCommand
 from apportion.model.catalog import Catalog
 from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, Outcome, RejectUsage
 from apportion.model.credit import CreditCommand
@@ -53,7 +55,7 @@ GROUP = 1000
 Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
     | SessionDecision | MarketDecision | PlanDecision | CrewDecision
-    | RefusalDecision | NegotiationDecision
+    | RefusalDecision | NegotiationDecision | CardDecision
 )  # fmt: skip
 Decided = tuple[Work, list[Outcome]]
 #: whether there is anything to keep, the outcomes, and the checkpoint to announce
@@ -233,6 +235,8 @@ class Committer(Turns):
             return UsageDecision(command.usage, self.terms)
         if isinstance(command, RequestPayment | SendPayment | EndPayment):
             return PaymentDecision(command, self.terms)
+        if isinstance(command, CardCommand):
+            return CardDecision(command, self.terms)
         if isinstance(command, CreditCommand):
             return CreditDecision(command)
         if isinstance(command, Grant | BuyAllowance | Lapse):

@@ -29,7 +29,7 @@ from apportion.model.command import (
     TopUp,
 )
 from apportion.model.usage import Usage
-from apportion.ports import Clock, Outside, ProviderPort, Random, Signer, Store
+from apportion.ports import Clock, Outside, PaymentPort, ProviderPort, Random, Signer, Store
 from apportion.stages.broker.program import Solver
 
 
@@ -54,6 +54,7 @@ class Engine:
         self.private = False  # whether addresses inside of networks may be called
         self.solver: Solver | None = None  # proves large choices; without it they are searched as far as that goes
         self.providers: ProviderPort | None = None  # who asks provider nodes, on the thread of ``outside``
+        self.payments: PaymentPort | None = None  # who asks the payment processor, on the same thread
         self.outside: Outside | None = None
         if writable:
             check_key(store, self.tenant, outside[2])

@@ -47,6 +47,7 @@ from apportion.engine.funding import door as stocks
 from apportion.engine.market.operations import MARKET
 from apportion.engine.operation import BODY_MAX, Once, Operation, Way, op
 from apportion.engine.payments import door as paying
+from apportion.engine.payments.operations import CARDS
 from apportion.engine.query import AccountView
 from apportion.engine.sessions import verbs as sessions
 from apportion.engine.sessions.views import ReportsAnswer, SessionPage, SessionView
@@ -326,7 +327,7 @@ _TABLE: tuple[Operation, ...] = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET)
+OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *CARDS)
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 __all__ = ["BATCH_MAX", "BODY_MAX", "BY_NAME", "OPERATIONS", "RECORDS_MAX", "Once", "Operation", "Way"]

@@ -8,6 +8,7 @@ import msgspec
 
 from apportion.errors import RefusalCode, refuse
 from apportion.model.account import BOUNDED, Account, Role
+from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine, RefundLine
 from apportion.model.charge import Charge
 from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
@@ -54,8 +55,10 @@ AnyLine = (
     | BucketLine
     | CapLine
     | CapacityLine
+    | CardLine
     | CatalogLine
     | Charge
+    | ChargebackLine
     | Checkpoint
     | CloseLine
     | CreditLine
@@ -74,8 +77,11 @@ AnyLine = (
     | PaidLine
     | PaymentLine
     | PlanLine
+    | ProcessorPayoutLine
     | GraceLine
     | RatingLine
+    | ReceiptLine
+    | RefundLine
     | ReputationLine
     | SessionLine
     | WaitLine

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from apportion.engine.catalogs import load_terms
+from apportion.engine.credit.trails import RECEIPTS
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
 from apportion.engine.inquiry import with_lines
 from apportion.engine.query import Record, record_of
@@ -22,7 +23,6 @@ from apportion.money.exact import decimal_text
 from apportion.ports import Store
 from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
 
-INCOME = ("opening", "topup")
 _PASSED_OVER = ("charge", "adjustment")
 _LABELS = {"true-up": "Rounding paid back"}
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
@@ -195,7 +195,7 @@ def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
         label = _LABELS.get(entry.kind, entry.kind.capitalize())
         if isinstance(tally, ProviderTally):
             tally.adjust(atoms_of(amount, party.asset), label)
-        elif entry.kind in INCOME:
+        elif entry.kind in RECEIPTS:
             tally.receive(Received(entry.at, entry.kind, amount, entry.cause))
         else:
             tally.adjust(-atoms_of(amount, party.asset), label)

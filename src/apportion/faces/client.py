@@ -23,6 +23,7 @@ from apportion.engine.payments.door import PaymentAnswer, PaymentInput, PaymentV
 from apportion.engine.query import AccountView
 from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
+from apportion.faces.cards import Cards
 from apportion.faces.following import Following
 from apportion.faces.market import Market
 from apportion.faces.plans import Plans
@@ -46,6 +47,7 @@ class Client(Asking):
         super().__init__(url, key, tries, patience, transport)
         self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
         self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
+        self.cards = Cards(self.ask, self.pages)
 
     # money
 

@@ -19,6 +19,8 @@ class Role(enum.Enum):
     SPONSOR = "sponsor"  # below zero: what was given away
     ROUNDING = "rounding"  # what statements and payouts rounded
     CASH = "cash"  # below zero: money that came in from outside
+    TRANSIT = "transit"  # below zero: what a payment processor has taken for us and not paid out yet
+    COST = "cost"  # below zero: what processors kept for their work, and chargebacks took from the platform
 
 
 #: roles that are never drawn further than they go

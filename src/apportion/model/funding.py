@@ -22,11 +22,12 @@ class Alternate(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 class AutoTopUp(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Value to be fetched by a payment when it runs short: ``amount`` at a time, at most ``limit`` per month.
 
-    ``method`` is the processor's token of the payer's means of payment, never a card number.
+    ``method`` is the processor's token of the payer's means of payment, never a card number; empty is the card that
+    the payer has saved.
     """
 
     amount: str
-    method: str
+    method: str = ""
     limit: str = ""
 
 
@@ -45,6 +46,7 @@ class FundingLine(CourseLine, frozen=True, tag="funding", kw_only=True):
     payment fetches when value runs short and ``topup_limit`` how much at most per month; the token of the means of
     payment is a personal row (field ``method``), ``method`` its MAC. A cap's day and month are those of ``zone``. All
     this holds since ``at``; ``buckets`` and ``allowances`` are the ids of those that may be drawn, which come and go.
+    ``card`` (``crd_…``) is the card that the payer saved, which goes before the catalog's ``method``.
     """
 
     account: str
@@ -57,6 +59,7 @@ class FundingLine(CourseLine, frozen=True, tag="funding", kw_only=True):
     buckets: tuple[str, ...] = ()
     allowances: tuple[str, ...] = ()
     zone: str = "UTC"
+    card: str = ""
 
 
 class CapLine(CourseLine, frozen=True, tag="cap", kw_only=True):

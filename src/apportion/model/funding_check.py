@@ -40,7 +40,8 @@ def check_funding(payer: Payer, currencies: Mapping[str, str], scale: int | None
         if not fetched.amount:
             yield "auto_topup.amount", "is empty.", "Say how much a payment fetches at a time.", _INVALID
         try:
-            check_method(fetched.method)
+            if fetched.method:
+                check_method(fetched.method)
         except Refused as refused:
             yield "auto_topup.method", refused.refusal.message, refused.refusal.fix, _INVALID
         yield from _amount("auto_topup.amount", fetched.amount, payer.currency, scale)

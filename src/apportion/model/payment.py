@@ -31,7 +31,8 @@ class PaymentLine(CourseLine, frozen=True, tag="payment", kw_only=True):
     ``auto``, ``ref_…`` for a caller's reference). ``state`` is a PaymentState value, ``requested`` when it was created.
     ``tries`` is how often it was sent, always under its own id; ``asked`` how often its outcome was asked for.
     ``reference`` is the processor's name for it, ``reason`` what it said last; ``late`` when it had gone without an
-    outcome for too long. ``previous`` is the payment of this account before it.
+    outcome for too long. ``previous`` is the payment of this account before it. ``processor`` is who it was sent to,
+    out of whose clearing account its value then comes; empty is cash.
     """
 
     n: int
@@ -48,6 +49,7 @@ class PaymentLine(CourseLine, frozen=True, tag="payment", kw_only=True):
     reference: str = ""
     reason: str = ""
     late: str = ""
+    processor: str = ""
 
 
 class PaidLine(CourseLine, frozen=True, tag="paid", kw_only=True):
@@ -83,6 +85,7 @@ class SendPayment(msgspec.Struct, frozen=True):
     id: str
     n: int
     due: str
+    processor: str = ""
 
 
 class EndPayment(msgspec.Struct, frozen=True):

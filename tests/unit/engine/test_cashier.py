@@ -15,7 +15,7 @@ from apportion.adapters.payments.http import HttpPayments
 from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.engine.payments.words import explain_payment
 from apportion.model.payment import EndPayment, PaymentLine
-from apportion.ports import PaymentOrder, PaymentResult
+from apportion.ports import Known, PaymentOrder, PaymentResult
 from tests.faces.api.processor import Processor
 from tests.unit.engine.test_payments import Till
 
@@ -178,10 +178,12 @@ def test_two_nodes_send_it_once(node: Node, processor: Processor) -> None:
 class Strange:
     """A processor that charges another amount than it was told."""
 
+    name = "http"
+
     async def charge(self, order: PaymentOrder) -> PaymentResult:
         return PaymentResult("succeeded", "0.01", order.currency)
 
-    async def ask(self, id: str) -> PaymentResult:
+    async def ask(self, known: Known) -> PaymentResult:
         return PaymentResult("succeeded", "20.00", "USD")
 
 
@@ -238,13 +240,13 @@ ORDER = PaymentOrder("pay_1", "20.00", "EUR", "tok_ok")
 def test_only_a_plain_answer_about_this_payment_counts(status: int, body: Any, charged: str, asked: str) -> None:
     raw = msgspec.json.encode(body)
     assert asyncio.run(said(status, raw).charge(ORDER)).state == charged
-    assert asyncio.run(said(status, raw).ask("pay_1")).state == asked
+    assert asyncio.run(said(status, raw).ask(Known("pay_1"))).state == asked
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"x" * (1 << 17), b'{"id":"pay_1"'])
 def test_what_is_no_answer_leaves_the_outcome_unknown(body: bytes) -> None:
     for status in (200, 404):
-        assert asyncio.run(said(status, body).ask("pay_1")).state == "unknown"
+        assert asyncio.run(said(status, body).ask(Known("pay_1"))).state == "unknown"
 
 
 def test_the_words_of_a_processor_are_cut_to_what_the_books_may_hold() -> None:

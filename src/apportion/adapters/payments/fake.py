@@ -10,7 +10,8 @@ It runs as a process of its own (``apportion fake-payments``) and behaves as the
     tok_pending_then_ok       pending for ``pending`` seconds, then charged
     tok_unknown               charged, but for ``unknown`` seconds every answer is 503
 
-Any other token is refused. ``GET /charges`` lists what it has charged, so that a test can hold the books against it.
+With others (``tok_refund_fails``, ``tok_chargeback_during_refund`` …) it is a refund that goes its own way; what it
+does besides, ``fake_back.py`` tells. Any other token is refused. ``GET /charges`` lists what it has charged, so that a test can hold the books against it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from typing import Any
 
 import msgspec
 
+from apportion.adapters.payments.fake_back import Back, Teller
 from apportion.ports import PaymentOrder
 
 _BODY_MAX = 1 << 16
 _WORDS = b"This is a FAKE payment processor of apportion. It moves no money.\n"
 _TOKENS = frozenset(
-    "tok_ok tok_declined tok_slow tok_timeout_after_charge tok_500_after_charge tok_pending_then_ok tok_unknown".split()
+    "tok_ok tok_declined tok_slow tok_timeout_after_charge tok_500_after_charge tok_pending_then_ok tok_unknown"
+    " tok_refund_fails tok_refund_pending tok_refund_timeout tok_chargeback_during_refund".split()
 )
 
 
@@ -59,9 +62,17 @@ class Charged(msgspec.Struct):
 class FakePayments:
     """The fake as an ASGI application; everything it knows is in memory."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, two_faced: bool = False) -> None:
         self._pace = pace
         self._payments: dict[str, Charged] = {}
+        self._back = Back(self._paid, Teller(two_faced), pace.pending)
+
+    def _paid(self, id: str) -> Any:
+        """A payment that was taken, by its id; all of them without one."""
+        if not id:
+            return [charged for charged in self._payments.values() if charged.taken]
+        found = self._payments.get(id)
+        return found if found is not None and found.taken else None
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         body = b""
@@ -89,7 +100,12 @@ class FakePayments:
             return self._ask(path.removeprefix("/payments/"))
         if method == "GET" and path == "/charges":
             return 200, [msgspec.to_builtins(charged) for charged in self._payments.values()]
-        return (200, _WORDS) if path == "/" else (404, b"no such page\n")
+        if path == "/":
+            return 200, _WORDS
+        try:
+            return await self._back.answer(method, path, body)
+        except (msgspec.MsgspecError, KeyError):
+            return 400, b"not understood\n"
 
     async def _charge(self, key: str, body: bytes) -> tuple[int, Any] | None:
         try:
@@ -141,13 +157,14 @@ class FakePayments:
         return status, {name: getattr(known, name) for name in names}
 
 
-def serve_fake(host: str, port: int, pace: Pace, ready: Callable[[str], None]) -> None:
+def serve_fake(host: str, port: int, pace: Pace, ready: Callable[[str], None], *, two_faced: bool = False) -> None:
     """Serve a fake until a signal; ``ready`` is told its address."""
     import uvicorn
 
     listening = socket.create_server((host, port))
     ready(f"http://{host}:{listening.getsockname()[1]}")
+    app = FakePayments(pace, two_faced=two_faced)
     config = uvicorn.Config(
-        FakePayments(pace), lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        app, lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
     )
     uvicorn.Server(config).run(sockets=[listening])

@@ -79,14 +79,14 @@ class Credit:
         self.work.set_total(self.account.id, CAME, Exact(trail.came))
 
     def receive(self, atoms: int, key: Key) -> None:
-        """Value came in by the record of ``key``: what was written off before is made good first."""
+        """Value came in by the record of ``key``, or went back (below zero); a write-off is made good first."""
         if self.trail is not None:
             self.trail.receive(self.work.at, atoms)
             self.work.set_total(self.account.id, CAME, Exact(self.trail.came))
             for one in self.trail.paid():
                 self._dun(one.id, "paid", one.reminded, 0)
                 self.trail.remind(one.id, 0)
-        self._recover(min(atoms, self.outstanding), key)
+        self._recover(max(0, min(atoms, self.outstanding)), key)
 
     def ask(self, line: StatementLine) -> None:
         """A statement was issued."""

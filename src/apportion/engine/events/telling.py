@@ -17,6 +17,7 @@ from apportion.engine.query import Record
 from apportion.engine.sessions.views import may_see, view
 from apportion.engine.visible import Sight
 from apportion.model.access import AccessRole
+from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, RefundLine
 from apportion.model.charge import Charge
 from apportion.model.credit import DunningLine, TrustLine
 from apportion.model.event import Event
@@ -175,6 +176,23 @@ def _payment(line: PaymentLine) -> Read:
     return f"payment.{name}", line.at, line.id, [line.account], (line.cause,)
 
 
+def _refund(line: RefundLine) -> Read:
+    name = "late" if line.late and line.late == line.at else line.state
+    return f"refund.{name}", line.at, line.id, [line.account], (line.payment,)
+
+
+def _chargeback(line: ChargebackLine) -> Read:
+    return f"chargeback.{line.state}", line.at, line.id, [line.account], (line.payment,)
+
+
+def _card(line: CardLine) -> Read:
+    return f"card.{line.state}", line.at, line.id, [line.account], ()
+
+
+def _payout(line: ProcessorPayoutLine) -> Read:
+    return "processor.paid_out", line.at, line.id, (), ()
+
+
 def _account(line: AccountLine) -> Read:
     return "account.opened", "", line.id, [line.id], ()
 
@@ -290,8 +308,11 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
         AllowanceLine, _allowance, _owned("name", "measure", "units", "left", "price", "expires", "services", "state"),
     ),
     b"bucket": (BucketLine, _bucket, _owned("name", "amount", "priority", "expires", "services", "state")),
+    b"card": (CardLine, _card, _owned("state", "processor", "reason")),
+    b"card-refund": (RefundLine, _refund, _owned("payment", "amount", "state", "reason")),
     b"catalog": (CatalogLine, _catalog, _operator_view),
     b"charge": (Charge, _charge, _charge_view),
+    b"chargeback": (ChargebackLine, _chargeback, _owned("payment", "amount", "taken", "state", "reason")),
     b"close": (CloseLine, _period, _owned("period", "charged", "adjusted")),
     b"credit": (CreditLine, _credit, _owned("credit", "reason")),
     b"dunning": (DunningLine, _dunning, _owned("state", "step", "open")),
@@ -301,6 +322,7 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
     b"hold": (HoldLine, _hold, _owned("owner", "state", "amount", "open", "captured", "released", "expires")),
     b"import": (ImportLine, _import, _operator_view),
     b"payment": (PaymentLine, _payment, _owned("amount", "state", "cause", "requested", "reason")),
+    b"processor-payout": (ProcessorPayoutLine, _payout, _operator_view),
     b"session": (SessionLine, _session, _session_view),
     b"statement": (StatementLine, _statement, _owned(
         "number", "kind", "period", "opening", "charges", "payments", "closing", "total", "start", "end",
@@ -313,8 +335,11 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"account": ("account.opened",),
     b"allowance": ("allowance.changed", "allowance.used", "allowance.ended"),
     b"bucket": ("bucket.opened", "bucket.ended"),
+    b"card": ("card.asked", "card.saved", "card.failed", "card.removed"),
+    b"card-refund": ("refund.created", "refund.sent", "refund.unknown", "refund.succeeded", "refund.failed"),
     b"catalog": ("catalog.applied",),
     b"charge": ("account.charged", "account.credited"),
+    b"chargeback": ("chargeback.open", "chargeback.won", "chargeback.lost"),
     b"close": ("period.closed",),
     b"credit": ("credit.changed",),
     b"dunning": ("statement.reminder", "statement.paid", "statement.written_off"),
@@ -324,6 +349,7 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"hold": ("hold.placed", "hold.captured", "hold.released", "hold.expired"),
     b"import": ("import.finished",),
     b"payment": ("payment.created", "payment.sent", "payment.unknown", "payment.succeeded", "payment.failed"),
+    b"processor-payout": ("processor.paid_out",),
     b"session": ("session.",),
     b"statement": ("statement.issued", "remittance.issued"),
     b"trust": ("trust.decided",),

@@ -18,12 +18,13 @@ from apportion.engine.engine import Engine
 from apportion.engine.payments.decision import METHOD, minor_unit
 from apportion.errors import Refused
 from apportion.model.account import Account
-from apportion.model.ids import read_key, read_number
+from apportion.model.funding import FundingLine
+from apportion.model.ids import number_id, read_key, read_number
 from apportion.model.payment import LIVE, EndPayment, PaymentLine, PaymentState, SendPayment
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import Outside, PaymentOrder, PaymentPort, PaymentResult
+from apportion.ports import Known, Outside, PaymentOrder, PaymentPort, PaymentResult
 
 PREFIX = "pay_"
 AT_ONCE = 50  # calls under way at the same time
@@ -84,7 +85,14 @@ class Cashier:
         self._send(to_send)
         for line in lines:
             if line not in to_send:
-                self._call(line, lambda id=line.id: self._port.ask(id))  # type: ignore[misc]
+                self._call(line, lambda line=line: self._port.ask(_known(line)))  # type: ignore[misc]
+
+    def poke(self, id: str) -> None:
+        """Ask what became of a payment now, because somebody says that there is news; on the writer's thread."""
+        found = self._engine.store.courses(self._engine.tenant, [id]).get(id) if id.startswith(PREFIX) else None
+        line = _LINE.decode(found.line) if found is not None else None
+        if line is not None and line.state in LIVE and line.tries and id not in self._busy:
+            self._call(line, lambda: self._port.ask(_known(line)))
 
     def _may_send(self, line: PaymentLine) -> bool:
         return line.state == PaymentState.CREATED.value or self._absent.get(line.id) == line.n
@@ -102,7 +110,7 @@ class Cashier:
         if not ready:
             return
         due = self._later(2 * self._pace.call)  # the call, and the way of its outcome into the books
-        outcomes = self._engine.writer.commit([SendPayment(line.id, line.n, due) for line, _ in ready])
+        outcomes = self._engine.writer.commit([SendPayment(line.id, line.n, due, self._port.name) for line, _ in ready])
         for (line, order), outcome in zip(ready, outcomes, strict=True):
             if outcome.refusal is None:
                 sent = msgspec.structs.replace(line, n=line.n + 1)
@@ -113,7 +121,10 @@ class Cashier:
         store, tenant, number = self._engine.store, self._engine.tenant, read_number(line.account)
         account: Account = store.accounts(tenant, [number])[number]
         rows = {row.record: row.value for row in store.people(tenant, account.party) if row.field == METHOD}
-        token = rows.get(read_key(line.id)) or rows.get(b"")
+        fund = number_id("fund", number)
+        found = store.courses(tenant, [fund]).get(fund)
+        card = msgspec.json.decode(found.line, type=FundingLine).card if found is not None else ""
+        token = rows.get(read_key(line.id)) or (rows.get(read_key(card)) if card else None) or rows.get(b"")
         if not token or not isinstance(token, str):
             return None
         asset = self._engine.books.asset(line.asset.partition("/")[0])
@@ -169,6 +180,10 @@ class Cashier:
     def _later(self, seconds: float) -> str:
         then = datetime.fromisoformat(self._engine.clock.now()) + timedelta(seconds=seconds)
         return then.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _known(line: PaymentLine) -> Known:
+    return Known(line.id, line.reference, line.requested)
 
 
 def _reason(error: BaseException) -> str:

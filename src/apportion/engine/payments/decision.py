@@ -19,6 +19,7 @@ from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
 from apportion.model.account import Account, Role
+from apportion.model.card import ReceiptLine
 from apportion.model.command import Outcome
 from apportion.model.funding import FundingLine
 from apportion.model.ids import key_id, number_id, read_key, read_number
@@ -115,8 +116,19 @@ def _no_method() -> Refused:
         RefusalCode.BAD_INPUT,
         "no means of payment is stored for this payer.",
         field="method",
-        fix="Name a token of the payment processor, or give the payer auto_topup in the catalog.",
+        fix="Save a card, name a token of the payment processor, or give the payer auto_topup in the catalog.",
     )
+
+
+def receipt(work: Work, line: PaymentLine) -> tuple[bytes, ...]:
+    """The receipt of a payment that succeeded, where a processor keeps it; the caller appends it."""
+    if not line.processor:
+        return ()
+    made = ReceiptLine(
+        id="rcp" + line.id[3:], payment=line.id, account=line.account, asset=line.asset, processor=line.processor,
+        at=work.at, amount=line.amount, reference=line.reference,
+    )  # fmt: skip
+    return (work.move(made),)
 
 
 def payment_of(work: Work, id: str) -> PaymentLine | None:
@@ -167,7 +179,7 @@ def _create(work: Work, account: Account, wanted: tuple[int, str, str], method: 
         )
     if method:
         check_method(method)
-    elif terms is None or not terms.topup:
+    elif terms is None or not (terms.card or terms.topup):
         raise _no_method()
     last = payment_of(work, paid.last) if paid is not None else None
     if last is not None and last.state in LIVE:
@@ -265,8 +277,9 @@ def _send(work: Work, command: SendPayment, line: PaymentLine) -> Outcome:
         raise refuse(RefusalCode.CONFLICT, f"{line.id} has moved on.", field="n")
     state = PaymentState.SENT.value if line.state == PaymentState.CREATED.value else line.state
     sent = msgspec.structs.replace(
-        line, n=line.n + 1, state=state, at=work.at, tries=line.tries + 1, due=command.due, reason=""
-    )
+        line, n=line.n + 1, state=state, at=work.at, tries=line.tries + 1, due=command.due, reason="",
+        processor=command.processor or line.processor,
+    )  # fmt: skip
     work.append(work.move(sent))
     return Outcome(None, sent.id, n=sent.n)
 
@@ -307,7 +320,10 @@ def _receive(work: Work, command: EndPayment, line: PaymentLine) -> str:
         if command.currency != asset.code or charged.text() != line.amount:
             return "other_amount"
         key = read_key(line.id)
-        receive(work, account, charged.atoms, key, "topup", cause=line.id, lines=lambda: (work.move(line),))
+        receive(
+            work, account, charged.atoms, key, "topup", cause=line.id, processor=line.processor,
+            lines=lambda: (work.move(line), *receipt(work, line)),
+        )  # fmt: skip
     except Refused as error:
         return "overflow" if error.refusal.code is RefusalCode.OVERFLOW else "other_amount"
     return ""

@@ -106,7 +106,7 @@ def payment(engine: Engine, call: Call) -> PaymentView:
     line = find_payment(engine, call.id)
     if not Sight(engine, call.caller).may_see(line.account):
         raise nothing()
-    return _view(line)
+    return payment_view(line)
 
 
 def payments(engine: Engine, call: Call) -> PaymentPage:
@@ -127,7 +127,7 @@ def payments(engine: Engine, call: Call) -> PaymentPage:
     while id and len(shown) < query.limit:
         shown.append(find_payment(engine, id))
         id = shown[-1].previous
-    return PaymentPage(tuple(_view(line) for line in shown), shown[-1].id if id else "")
+    return PaymentPage(tuple(payment_view(line) for line in shown), shown[-1].id if id else "")
 
 
 def _newest(engine: Engine, account: str) -> str:
@@ -136,7 +136,8 @@ def _newest(engine: Engine, account: str) -> str:
     return msgspec.json.decode(found.line, type=PaidLine).last if found is not None else ""
 
 
-def _view(line: PaymentLine) -> PaymentView:
+def payment_view(line: PaymentLine) -> PaymentView:
+    """A payment as its owner sees it."""
     return PaymentView(
         line.id, line.account, line.amount, line.asset.partition("/")[0], line.requested, line.state, line.at,
         line.cause, line.tries, line.reference, line.reason, line.late,

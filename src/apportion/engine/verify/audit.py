@@ -11,6 +11,7 @@ from blake3 import blake3
 
 from apportion.engine.query import AnyLine
 from apportion.engine.verify.books import Books, Wrong
+from apportion.engine.verify.cards import Cards
 from apportion.engine.verify.chain import Chain
 from apportion.engine.verify.charges import Charges, matching
 from apportion.engine.verify.closing import Closings
@@ -65,6 +66,7 @@ class Audit:
         self.rerating = Rerating(self.findings, self.books)
         self.funding = Fundings(self.findings, self.books)
         self.payments = Payments(self.findings, self.books)
+        self.cards = Cards(self.findings, self.books, self.payments)
         self.market = Market(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
         self.plans = Plans(self.findings, self.books, self.rerating)
@@ -115,6 +117,7 @@ class Audit:
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
+                    self.cards.course(row, index, line)
                     self.market.course(row, index, line)
                     if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
                         pending, done, charge, usage = charge, usage, None, None
@@ -149,6 +152,7 @@ class Audit:
                 self._wrong(row, index, line, error)
         self._rest(row, at, charge, usage)
         self.funding.row_ends(row)
+        self.cards.row_ends(row)
         self.market.row_ends(row)
         return keyed
 
@@ -225,6 +229,7 @@ class Audit:
             self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
         legs = self.books.entry(row, index, line)
         self.payments.entry(row, index, line, legs)
+        self.cards.entry(row, index, line, legs)
         self.plans.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
@@ -244,6 +249,7 @@ class Audit:
         self.closings.finish()
         self.sessions.finish()
         self.payments.finish()
+        self.cards.finish()
         self.market.finish()
         self.plans.finish()
         self.credits.finish()

@@ -20,6 +20,7 @@ class Payments:
     def __init__(self, findings: Findings, books: Books) -> None:
         self.findings, self.books = findings, books
         self._payments: dict[str, PaymentLine] = {}
+        self.find = self._payments.get
         self._newest: dict[str, str] = {}  # by account
         self._funding: dict[str, FundingLine] = {}
         self._paid: dict[tuple[str, str], int] = {}  # by account and month
@@ -100,9 +101,13 @@ class Payments:
             return
         amount = atoms(payment.amount, self.books.standing(payment.account).scale)
         others = [account for account in legs if account != payment.account]
-        cash = len(others) == 1 and self.books.standing(others[0]).line.role == "cash"
+        wanted = ("transit", payment.processor) if payment.processor else ("cash", "outside")
+        from_ = [(self.books.standing(account).line.role, self.books.standing(account).line.name) for account in others]
+        cash = from_ == [wanted]
         if legs.get(payment.account) != amount or not cash:
-            self.findings.add("payment", row.place(index), line.id, f"is not {payment.amount} out of cash.")
+            self.findings.add(
+                "payment", row.place(index), line.id, f"is not {payment.amount} out of {' '.join(wanted)}."
+            )
 
     def finish(self) -> None:
         """Every payment that succeeded has brought its value."""
@@ -117,6 +122,8 @@ def _moved(before: PaymentLine, line: PaymentLine) -> str:
         return "account, amount, cause or the payment before it changed."
     if before.state not in LIVE:
         return f"had ended as {before.state}."
+    if before.processor not in ("", line.processor) or (line.processor and not line.tries):
+        return f"was sent to {before.processor}, and now to {line.processor}."
     if line.state not in _ORDER or _ORDER.index(line.state) < _ORDER.index(before.state):
         return f"goes from {before.state} back to {line.state}."
     if line.n != before.n + 1 or not 0 <= line.tries - before.tries <= 1 or not 0 <= line.asked - before.asked <= 1:

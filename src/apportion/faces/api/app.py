@@ -22,7 +22,7 @@ from apportion.engine.gather import Job
 from apportion.engine.operations import Once, Operation, Way
 from apportion.engine.verbs import Call
 from apportion.errors import RefusalCode, StoreUnavailable, refuse
-from apportion.faces.api import bodies, pages
+from apportion.faces.api import bodies, notices, pages
 from apportion.faces.api.hub import Listener, frames
 from apportion.faces.api.node import Node
 from apportion.faces.api.problems import Declined, absent, encoded, problem_of
@@ -118,6 +118,9 @@ class Api:
         page = pages.PAGES.get(path) or (pages.asset if path.startswith("/docs/") else None)
         if page is not None:
             return await self._page(page, scope, seen)
+        if path.startswith(notices.PATH):
+            seen.route = "processor_event"
+            return Reply(await notices.hear(self.node, method, path, dict(scope["headers"]), receive))
         operation, id = find(method, path)
         seen.route = operation.name
         headers = dict(scope["headers"])

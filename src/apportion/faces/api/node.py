@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -17,13 +17,13 @@ from apportion.engine.events.outbox import FIRST
 from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
+from apportion.engine.payments.errands import Errands
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
 from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
-from apportion.model.payment import EndPayment
 from apportion.ports import PaymentPort, ProviderPort
 
 T = TypeVar("T")
@@ -58,6 +58,8 @@ class Node:
         self._planners = ThreadPoolExecutor(PLANNERS, thread_name_prefix="planner")
         self._reading = self._exporting = self._planning = 0
         self.providers: ProviderPort | None = None
+        self.payments: PaymentPort | None = None
+        self._pokes: dict[str, tuple[Callable[[str], None], ...]] = {}
         self._receiving: dict[str, Receiving] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
@@ -75,16 +77,43 @@ class Node:
 
     def pay_by(self, port: PaymentPort, pace: Pace) -> None:
         """Fetch value by this processor from now on; before the start."""
+        self.payments = port
         for name, engine in self.engines.items():
-            cashier = Cashier(
-                engine, port, self.outside, self._till(name), pace=pace, alert=lambda payment: self.on_late(payment)
-            )
-            self.gatherer.also(name, lambda look=cashier.look: None if self.draining else look())  # type: ignore[misc]
+            till, alert = self._till(name), lambda payment: self.on_late(payment)
+            cashier = Cashier(engine, port, self.outside, till, pace=pace, alert=alert)
+            errands = Errands(engine, port, self.outside, till, pace=pace, alert=alert)
+            self._pokes[name] = cashier.poke, errands.poke
+            for look in (cashier.look, errands.look):
+                self.gatherer.also(name, lambda look=look: None if self.draining else look())  # type: ignore[misc]
 
-    def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
+    def poke(self, tenant: str, id: str) -> None:
+        """Ask the processor about a payment, refund or card now; on the writer's thread."""
+        for poke in self._pokes.get(tenant, ()):
+            poke(id)
+
+    async def abroad(self, work: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
+        """Wait for something on the outside thread, for so long at most.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        assert self._loop is not None
+        loop, waiter = self._loop, self._loop.create_future()
+
+        def ended(result: Any, error: BaseException | None) -> None:
+            def set_() -> None:
+                if not waiter.done():
+                    waiter.set_exception(error) if error is not None else waiter.set_result(result)
+
+            loop.call_soon_threadsafe(set_)
+
+        self.outside.submit(work, seconds, ended)
+        return await waiter
+
+    def _till(self, tenant: str) -> Callable[[Any, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
 
-        def hand_in(command: EndPayment, done: Callable[[], None]) -> None:
+        def hand_in(command: Any, done: Callable[[], None]) -> None:
             with suppress(Full, StoreUnavailable):
                 self.gatherer.submit(Job(tenant, [command], lambda engine, outcomes: done()))
 
@@ -226,7 +255,8 @@ class Node:
             engines = self._mine.engines = self._open()
             self._opened.append(engines)
             for engine in engines.values():
-                engine.providers, engine.outside = self.providers, self.outside
+                engine.providers, engine.payments = self.providers, self.payments
+                engine.outside = self.outside
         return engines[tenant]
 
     async def lines(self, tenant: str, ask: Callable[[Engine], Iterator[bytes]]) -> Any:

@@ -13,7 +13,7 @@ from apportion.errors import Misconfigured
 if TYPE_CHECKING:
     from apportion.faces.api.node import Node
 
-_KEY = "APPORTION_PAYMENTS_KEY"
+_KEY, _SECRET = "APPORTION_PAYMENTS_KEY", "APPORTION_PAYMENTS_SECRET"
 
 
 @Parameter(name="*")
@@ -22,7 +22,11 @@ class Paying:
     """By which payment processor value is fetched, and how patiently."""
 
     payments: Annotated[
-        str, Parameter(help=f"The address of a payment processor; its key is read from {_KEY}. None when not given.")
+        str,
+        Parameter(
+            help=f"A payment processor: `stripe`, or an address. Its key is read from {_KEY}, the secret that it signs"
+            f" by from {_SECRET}. None when not given."
+        ),
     ] = ""
     payment_call: Annotated[int, Parameter(help="How many seconds a call to it may take.")] = 10
     payment_pause: Annotated[
@@ -45,7 +49,8 @@ class Paying:
             raise Misconfigured("--payment-call, --payment-pause and --payment-late are at least one second.")
         if self.payments:
             key, call = os.environ.get(_KEY, ""), self.payment_call
-            port = open_payments(self.payments, key=key, private=private, seconds=call)
+            secret = os.environ.get(_SECRET, "")
+            port = open_payments(self.payments, key=key, secret=secret, private=private, seconds=call)
             node.pay_by(port, Pace(call=call, longest=self.payment_pause, late=self.payment_late))
 
 
@@ -53,7 +58,13 @@ PAYING = Paying()
 
 
 def fake_payments(
-    *, host: str = "127.0.0.1", port: int = 8090, slow: int = 2, pending: int = 1, unknown: int = 3600
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8090,
+    slow: int = 2,
+    pending: int = 1,
+    unknown: int = 3600,
+    two_faced: bool = False,
 ) -> None:
     """A FAKE payment processor, to try payments with: it moves no money.
 
@@ -61,7 +72,9 @@ def fake_payments(
     apportion serve --payments http://127.0.0.1:8090 --allow-private-addresses
 
     A payer's token says what happens: tok_ok, tok_declined, tok_slow, tok_timeout_after_charge, tok_500_after_charge,
-    tok_pending_then_ok, tok_unknown. GET /charges lists what it has charged.
+    tok_pending_then_ok, tok_unknown; of a refund tok_refund_fails, tok_refund_pending, tok_refund_timeout,
+    tok_chargeback_during_refund. GET /charges, /refunds and /disputes list what it has done; POST /disputes and
+    /payouts make it do that; POST /listen tells where it is to tell of it.
 
     Args:
         host: The address to listen on.
@@ -69,6 +82,7 @@ def fake_payments(
         slow: How many seconds tok_slow takes to answer.
         pending: How many seconds tok_pending_then_ok is pending.
         unknown: How many seconds nobody knows what became of tok_unknown.
+        two_faced: Forge what it tells, tell it twice, and tell the end before the beginning.
     """
     try:
         import uvicorn  # noqa: F401
@@ -79,4 +93,5 @@ def fake_payments(
     serve_fake(
         host, port, Pace(slow, pending, unknown),
         lambda address: print(f"FAKE payment processor on {address}: it moves no money", flush=True),
+        two_faced=two_faced,
     )  # fmt: skip

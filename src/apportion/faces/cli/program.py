@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from apportion.faces.cli import (
     accounts,
     books,
+    cards,
     catalogs,
     funds,
     inquiry,
@@ -39,8 +40,8 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Start": [start.demo, start.init],
     "Price": [pricing.rate, pricing.allocate],
     "Broker": [plan.plan, segment.segment],
-    "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
-    "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
+    "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance, cards.pay, cards.refund],
+    "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace, cards.clearing],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
 }
@@ -84,7 +85,10 @@ def _build() -> App:
     program.command(keys)
     program.command(sessions.commands("Book", program.default_parameter))
     program.command(trust.commands("Look", program.default_parameter))
-    for words in market.commands("Broker", program.default_parameter):
+    for words in (
+        *market.commands("Broker", program.default_parameter),
+        *cards.commands("Book", program.default_parameter),
+    ):
         program.command(words)
     program.command(provider.commands("Keep", program.default_parameter))
     return program

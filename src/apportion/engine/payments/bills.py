@@ -1,0 +1,66 @@
+"""Charging a statement: what is open of it is fetched by a payment, one attempt after another until it is paid.
+
+Value that comes in after a statement pays it first, so what is open is its due less everything that came in since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from apportion.engine.credit.trails import RECEIPTS
+from apportion.engine.payments.decision import minor_unit, order, payment_id, payment_of
+from apportion.engine.work import Work
+from apportion.errors import RefusalCode, refuse
+from apportion.model.card import PayStatement
+from apportion.model.command import Outcome
+from apportion.model.ids import read_number
+from apportion.model.journal import Entry
+from apportion.model.payment import LIVE
+from apportion.money import Asset, Money
+from apportion.money.rounding import Rounding, nearest
+
+_ENTRY = msgspec.json.Decoder(Entry)
+ATTEMPTS = 100
+
+
+def came_in(bodies: Iterable[bytes], account: str, asset: Asset) -> int:
+    """The atoms that came in on an account (went back, below zero) by the entries of these rows."""
+    mark, atoms = b'"account":"' + account.encode() + b'"', 0
+    for body in bodies:
+        if mark not in body:
+            continue
+        for line in body.split(b"\n"):
+            if line.startswith(b'{"type":"entry"') and mark in line:
+                entry = _ENTRY.decode(line)
+                if entry.kind in RECEIPTS:
+                    legs = [leg.amount for leg in entry.legs if leg.account == account]
+                    atoms += sum(Money.parse(text, asset).atoms for text in legs)
+    return atoms
+
+
+def pay(work: Work, command: PayStatement) -> Outcome:
+    """Make the payment of a statement: the one that is under way, or the next attempt.
+
+    Raises:
+        Refused: CONFLICT when nothing is open, or another payment is under way; as ``order``.
+    """
+    account = work.numbered(read_number(command.account))
+    asset = work.asset_of(account)
+    for attempt in range(1, ATTEMPTS):
+        cause = command.statement if attempt == 1 else f"{command.statement}/{attempt}"
+        known = payment_of(work, payment_id(work, account, cause))
+        if known is None:
+            break
+        if known.state in LIVE:
+            return Outcome(None, known.id)
+    else:
+        raise refuse(RefusalCode.CONFLICT, f"{command.statement} was tried {ATTEMPTS} times.", field="id")
+    stored = work.head[0] - len(work.writes.journal)
+    fresh = [work.row(n) for n in range(command.upto + 1, stored + 1)] + [body for _, body, _ in work.writes.journal]
+    still = Money.parse(command.due, asset).atoms - command.came - came_in(fresh, account.public, asset)
+    atoms = nearest(max(0, still), minor_unit(asset), Rounding.UP) * minor_unit(asset)
+    if not atoms:
+        raise refuse(RefusalCode.CONFLICT, "nothing is open of this statement.", field="id", fix="It is paid already.")
+    return Outcome(None, order(work, account, atoms, cause, command.method).id)

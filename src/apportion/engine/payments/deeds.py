@@ -1,0 +1,133 @@
+"""Reads about cards and what they paid: one record as it stands, what a clearing account is made of, the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from apportion.engine.engine import Engine
+from apportion.engine.payments.cards import DETAILS
+from apportion.engine.payments.chargebacks import WON
+from apportion.engine.payments.clearing import CHARGEBACK, PAYOUT, RECEIPT, REFUND, Record, read_record
+from apportion.engine.visible import nothing
+from apportion.model.account import Role
+from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine
+from apportion.model.ids import read_key, read_number
+from apportion.model.payment import PaymentState
+from apportion.money import Asset, Money
+
+
+def record(engine: Engine, id: str, *kinds: type[Record]) -> Any:
+    """A record about cards as it stands, when it is of one of these kinds.
+
+    Raises:
+        Refused: NOT_FOUND.
+    """
+    found = engine.store.courses(engine.tenant, [id]).get(id)
+    line = read_record(found.line) if found is not None and id[:4] in _KINDS else None
+    if not isinstance(line, kinds):
+        raise nothing()
+    return line
+
+
+_KINDS = (RECEIPT, REFUND, CHARGEBACK, PAYOUT, "crd_")
+
+
+def every(engine: Engine, prefix: str) -> Iterator[Record]:
+    """All records of a kind; reads them all."""
+    for course in engine.store.all_courses(engine.tenant, prefix):
+        if not course.id.startswith(prefix):
+            return
+        line = read_record(course.line)
+        assert line is not None
+        yield line
+
+
+def details_of(engine: Engine, line: CardLine) -> dict[str, str]:
+    """What of a card is personal: where it is asked for, or its brand and last four digits; nothing once forgotten."""
+    number, key = read_number(line.account), read_key(line.id)
+    account = engine.store.accounts(engine.tenant, [number])[number]
+    for row in engine.store.people(engine.tenant, account.party):
+        if row.field == DETAILS and row.record == key and row.value:
+            return msgspec.json.decode(row.value, type=dict[str, str])
+    return {}
+
+
+class Remainder(msgspec.Struct, frozen=True):
+    """A record that leaves ``amount`` on a clearing account (below zero: the processor still owes it), since ``at``."""
+
+    id: str
+    amount: str
+    at: str
+    why: str
+
+
+class Clearing(msgspec.Struct, frozen=True):
+    """A processor's clearing account: its ``balance`` is the sum of its ``remainders``, or ``explained`` is false."""
+
+    processor: str
+    account: str
+    currency: str
+    balance: str
+    cost: str
+    explained: bool
+    remainders: tuple[Remainder, ...] = ()
+
+
+def remains(line: Record, asset: Asset) -> int:
+    """The atoms that a record has left on the clearing account: what was booked there less what payouts cleared."""
+
+    def atoms(text: str) -> int:
+        return Money.parse(text, asset).atoms
+
+    if isinstance(line, ReceiptLine):
+        return 0 if line.payout else -atoms(line.amount)
+    if isinstance(line, ProcessorPayoutLine):
+        return atoms(line.unmatched)
+    if isinstance(line, CardLine):
+        return 0
+    amount, fee = atoms(line.amount), 0
+    if isinstance(line, ChargebackLine):
+        fee, back = atoms(line.fee), line.state == WON
+    else:
+        back = line.state == PaymentState.FAILED.value
+    booked = fee + (0 if back else amount)
+    return booked - (amount + fee if line.payout else 0) + (amount if line.returned else 0)
+
+
+def clearing(engine: Engine) -> tuple[Clearing, ...]:
+    """Every clearing account, and the records that its balance is made of."""
+    books = engine.books
+    open_: dict[tuple[str, str], list[Remainder]] = {}
+    sums: dict[tuple[str, str], int] = {}
+    for prefix in (RECEIPT, REFUND, CHARGEBACK, PAYOUT):
+        for line in every(engine, prefix):
+            if isinstance(line, CardLine):
+                continue
+            asset = books.asset(line.asset.partition("/")[0])
+            left = remains(line, asset)
+            if left:
+                place = line.processor, asset.code
+                sums[place] = sums.get(place, 0) + left
+                text = Money(left, asset).text()
+                open_.setdefault(place, []).append(Remainder(line.id, text, line.at, _WHY[line.id[:4]]))
+    costs = {(view.owner, view.currency): view.posted for view in books.accounts(Role.COST)}
+    found = []
+    for view in books.accounts(Role.TRANSIT):
+        place = view.owner, view.currency
+        asset = books.asset(view.currency)
+        explained = Money.parse(view.posted, asset).atoms == sums.get(place, 0)
+        rest = tuple(sorted(open_.get(place, ()), key=lambda one: one.at))
+        zero = Money(0, asset).text()
+        found.append(Clearing(view.owner, view.id, view.currency, view.posted, costs.get(place, zero), explained, rest))
+    return tuple(found)
+
+
+_WHY = {
+    RECEIPT: "paid, and not paid out yet",
+    REFUND: "a refund that no payout was reduced by yet, or that came back",
+    CHARGEBACK: "a chargeback that no payout was reduced by yet, or that came back",
+    PAYOUT: "items of a payout that are no records of ours, or of another amount",
+}
