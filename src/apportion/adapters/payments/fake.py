@@ -11,7 +11,8 @@ It runs as a process of its own (``apportion fake-payments``) and behaves as the
     tok_unknown               charged, but for ``unknown`` seconds every answer is 503
 
 With others (``tok_refund_fails``, ``tok_chargeback_during_refund`` …) it is a refund that goes its own way; what it
-does besides, ``fake_back.py`` tells. Any other token is refused. ``GET /charges`` lists what it has charged, so that a test can hold the books against it.
+does besides, ``fake_back.py`` tells. Any other token is refused. ``GET /charges`` lists what it has charged, so that a
+test can hold the books against it.
 """
 
 from __future__ import annotations

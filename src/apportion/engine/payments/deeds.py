@@ -11,12 +11,17 @@ from apportion.engine.engine import Engine
 from apportion.engine.payments.cards import DETAILS
 from apportion.engine.payments.chargebacks import WON
 from apportion.engine.payments.clearing import CHARGEBACK, PAYOUT, RECEIPT, REFUND, Record, read_record
+from apportion.engine.query import AccountView
 from apportion.engine.visible import nothing
+from apportion.errors import StoreUnavailable
 from apportion.model.account import Role
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine
 from apportion.model.ids import read_key, read_number
 from apportion.model.payment import PaymentState
 from apportion.money import Asset, Money
+
+
+LOOKS = 50  # how often a clearing account is looked at until nothing moved meanwhile
 
 
 def record(engine: Engine, id: str, *kinds: type[Record]) -> Any:
@@ -98,7 +103,20 @@ def remains(line: Record, asset: Asset) -> int:
 
 
 def clearing(engine: Engine) -> tuple[Clearing, ...]:
-    """Every clearing account, and the records that its balance is made of."""
+    """Every clearing account, and the records that its balance is made of, all of one moment.
+
+    Raises:
+        StoreUnavailable: the books move too fast for that; asking again is safe.
+    """
+    for _ in range(LOOKS):
+        head = engine.store.head(engine.tenant, 0)
+        found = _clearing(engine)
+        if engine.store.head(engine.tenant, 0) == head:
+            return found
+    raise StoreUnavailable("The books move while they are looked at. Ask again, or ask an export.")
+
+
+def _clearing(engine: Engine) -> tuple[Clearing, ...]:
     books = engine.books
     open_: dict[tuple[str, str], list[Remainder]] = {}
     sums: dict[tuple[str, str], int] = {}
@@ -113,9 +131,9 @@ def clearing(engine: Engine) -> tuple[Clearing, ...]:
                 sums[place] = sums.get(place, 0) + left
                 text = Money(left, asset).text()
                 open_.setdefault(place, []).append(Remainder(line.id, text, line.at, _WHY[line.id[:4]]))
-    costs = {(view.owner, view.currency): view.posted for view in books.accounts(Role.COST)}
+    costs = {(view.owner, view.currency): view.posted for view in _views(engine, Role.COST)}
     found = []
-    for view in books.accounts(Role.TRANSIT):
+    for view in _views(engine, Role.TRANSIT):
         place = view.owner, view.currency
         asset = books.asset(view.currency)
         explained = Money.parse(view.posted, asset).atoms == sums.get(place, 0)
@@ -123,6 +141,12 @@ def clearing(engine: Engine) -> tuple[Clearing, ...]:
         zero = Money(0, asset).text()
         found.append(Clearing(view.owner, view.id, view.currency, view.posted, costs.get(place, zero), explained, rest))
     return tuple(found)
+
+
+def _views(engine: Engine, role: Role) -> list[AccountView]:
+    """The processors' accounts of a role."""
+    found = engine.store.accounts_under(engine.tenant, f"{role.value}:")
+    return [engine.books.view(account, key.split(":", 2)[1]) for key, account in found]
 
 
 _WHY = {
