@@ -75,11 +75,11 @@ class StripePayments:
         if customer:
             wanted["customer"] = customer
         try:
-            made = self._v1.payment_intents.create(wanted, options={"idempotency_key": order.id})
+            made = _plain(self._v1.payment_intents.create(wanted, options={"idempotency_key": order.id}))
         except self._stripe.CardError as error:
             told: Any = error.json_body or {}
             intent = told.get("error", {}).get("payment_intent")
-            reason = _word(error.decline_code if hasattr(error, "decline_code") else "") or _word(error.code)
+            reason = _word(told.get("error", {}).get("decline_code")) or _word(error.code)
             if intent is None:  # the answer does not say which intent it is about
                 found = self._find(Known(order.id, since=datetime.now(UTC).isoformat()))
                 return self._state(found, reason) if found is not None else PaymentResult("failed", reason=reason)
@@ -98,20 +98,21 @@ class StripePayments:
 
     def _ask(self, known: Known) -> PaymentResult:
         if known.reference:
-            return self._state(self._v1.payment_intents.retrieve(known.reference))
+            return self._state(_plain(self._v1.payment_intents.retrieve(known.reference)))
         found = self._find(known)
         return self._state(found) if found is not None else PaymentResult("absent")
 
     def _find(self, known: Known) -> Any:
         """The intent of our id: one that took money before any other. None when there is none."""
         since, best, seen = datetime.fromisoformat(known.since).timestamp() - LOOK_BACK, None, 0
-        for intent in self._v1.payment_intents.list({"limit": 100}).auto_paging_iter():
+        for found in self._v1.payment_intents.list({"limit": 100}).auto_paging_iter():
+            intent = _plain(found)
             seen += 1
             if seen > LOOK_MOST:
                 raise LookupError("too many intents")
-            if intent.created < since:
+            if intent["created"] < since:
                 break
-            if _ours(intent) == known.id and (best is None or intent.status in ("succeeded", "processing")):
+            if _ours(intent) == known.id and (best is None or intent["status"] in ("succeeded", "processing")):
                 best = intent
         return best
 
@@ -123,7 +124,7 @@ class StripePayments:
         if status in _FAILED:
             said = said or ("authentication_required" if status == "requires_action" else "declined")
             options = {"idempotency_key": f"{_ours(intent) or name}:cancel"}
-            status = self._v1.payment_intents.cancel(name, options=options)["status"]
+            status = _plain(self._v1.payment_intents.cancel(name, options=options))["status"]
         currency = str(intent["currency"]).upper()
         if status == "succeeded":
             taken = intent.get("amount_received")
@@ -145,7 +146,7 @@ class StripePayments:
             "metadata": {OURS: order.id},
         }  # fmt: skip
         try:
-            made = self._v1.refunds.create(wanted, options={"idempotency_key": order.id})
+            made = _plain(self._v1.refunds.create(wanted, options={"idempotency_key": order.id}))
         except self._stripe.InvalidRequestError as error:
             if error.http_status == 400 and error.code in ("charge_already_refunded", "charge_disputed"):
                 return PaymentResult("failed", reason=_word(error.code))
@@ -158,10 +159,10 @@ class StripePayments:
 
     def _ask_refund(self, order: RefundOrder, known: Known) -> PaymentResult:
         if known.reference:
-            return _refunded(self._v1.refunds.retrieve(known.reference))
+            return _refunded(_plain(self._v1.refunds.retrieve(known.reference)))
         for made in self._v1.refunds.list({"payment_intent": order.reference, "limit": 100}).auto_paging_iter():
-            if _ours(made) == known.id:
-                return _refunded(made)
+            if _ours(_plain(made)) == known.id:
+                return _refunded(_plain(made))
         return PaymentResult("absent")
 
     # cards
@@ -211,7 +212,7 @@ class StripePayments:
         found = self._v1.payment_methods.retrieve(method)
         if not found.customer:
             found = self._v1.payment_methods.attach(method, {"customer": customer})
-        card: Any = found.card
+        card = _plain(found)["card"]
         expires = f"{card['exp_year']}-{card['exp_month']:02}"
         return CardKept("saved", f"{customer}/{method}", _word(card["brand"]), str(card["last4"])[-4:], expires)
 
@@ -228,20 +229,20 @@ class StripePayments:
         listed = self._v1.balance_transactions.list({"payout": reference, "limit": 100, "expand": ["data.source"]})
         items = [
             _item(one, currency, self._intent_id)
-            for one in listed.auto_paging_iter()
-            if not one.type.startswith("payout")
+            for one in map(_plain, listed.auto_paging_iter())
+            if not one["type"].startswith("payout")
         ]
         return Deposit(reference, _major(payout.amount, currency), currency, tuple(items))
 
     def _intent_id(self, name: str) -> str:
-        return _ours(self._v1.payment_intents.retrieve(name))
+        return _ours(_plain(self._v1.payment_intents.retrieve(name)))
 
     async def whose(self, notice: Notice) -> str:
         """Our payment's id, out of the intent that a chargeback or refund is about."""
         if notice.payment.startswith("pay_") or not notice.payment:
             return notice.payment
         found = await self._tried(lambda: self._intent_id(notice.payment))
-        if found in ("no_answer", "error"):
+        if found == "no_answer":
             raise TimeoutError(found)
         return found if found.startswith("pay_") else ""
 
@@ -272,8 +273,6 @@ class StripePayments:
             return "no_answer"
         except self._stripe.StripeError as error:
             return _word(error.code) or f"http_{error.http_status or 0}"
-        except (LookupError, ValueError, TypeError, AttributeError):
-            return "error"
 
 
 def _refunded(made: Any) -> PaymentResult:
@@ -288,7 +287,7 @@ def _refunded(made: Any) -> PaymentResult:
 
 def _item(one: Any, currency: str, payment: Callable[[str], str]) -> DepositItem:
     """One balance transaction: which record of ours it is about, when it is one."""
-    source, gross, fee = one.source, _major(one.amount, currency), _major(one.fee, currency)
+    source, gross, fee = one["source"], _major(one["amount"], currency), _major(one["fee"], currency)
     named = source if isinstance(source, str) else str(source.get("id", ""))
     if isinstance(source, str) or source is None:
         return DepositItem("other", gross, fee, reference=named)
@@ -300,6 +299,12 @@ def _item(one: Any, currency: str, payment: Callable[[str], str]) -> DepositItem
     if kind == "dispute":
         return DepositItem("chargeback", gross, fee, reference=named)
     return DepositItem("other", gross, fee, reference=named)
+
+
+def _plain(made: Any) -> dict[str, Any]:
+    """An object of the SDK as dictionaries."""
+    found: dict[str, Any] = made.to_dict()
+    return found
 
 
 def _ours(made: Any) -> str:
