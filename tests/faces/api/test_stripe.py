@@ -33,6 +33,7 @@ from tests.faces.api.till import clearing, posted, refund, refunded
 from tests.faces.driving import process
 
 pytest.importorskip("stripe")
+pytest.importorskip("localstripe")
 PATH = "/v1/processors/stripe/events"
 
 

@@ -242,9 +242,9 @@ class StripePayments:
         if notice.payment.startswith("pay_") or not notice.payment:
             return notice.payment
         found = await self._tried(lambda: self._intent_id(notice.payment))
-        if found == "no_answer":
-            raise TimeoutError(found)
-        return found if found.startswith("pay_") else ""
+        if found.startswith("pay_") or found in ("", "http_404", "resource_missing"):
+            return found if found.startswith("pay_") else ""
+        raise TimeoutError(found)  # nobody could say: that does not make it somebody else's
 
     def read(self, body: bytes, signature: str, now: str) -> Notice:
         """An event of Stripe, its signature verified.
@@ -288,12 +288,12 @@ def _refunded(made: Any) -> PaymentResult:
 def _item(one: Any, currency: str, payment: Callable[[str], str]) -> DepositItem:
     """One balance transaction: which record of ours it is about, when it is one."""
     source, gross, fee = one["source"], _major(one["amount"], currency), _major(one["fee"], currency)
-    named = source if isinstance(source, str) else str(source.get("id", ""))
-    if isinstance(source, str) or source is None:
-        return DepositItem("other", gross, fee, reference=named)
-    kind = source.get("object")
+    if not isinstance(source, dict):
+        return DepositItem("other", gross, fee, reference=str(source or one["id"]))
+    kind, named = source.get("object"), str(source.get("id", ""))
     if kind == "charge":
-        return DepositItem("payment", gross, fee, _ours(source) or payment(str(source["payment_intent"])), named)
+        intent = source.get("payment_intent")
+        return DepositItem("payment", gross, fee, _ours(source) or (payment(str(intent)) if intent else ""), named)
     if kind == "refund":
         return DepositItem("refund", gross, fee, _ours(source), named)
     if kind == "dispute":
