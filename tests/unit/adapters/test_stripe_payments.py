@@ -222,9 +222,11 @@ def test_a_payout_with_its_items() -> None:
     found = asyncio.run(made.deposit("po_1"))
     assert (found.amount, found.currency, found.fault) == ("8.59", "EUR", "")
     assert found.items == (
-        DepositItem("payment", "20.00", "0.59", "pay_1", "ch_1"), DepositItem("payment", "30.00", "0.75", "pay_2", "ch_2"),
-        DepositItem("refund", "-5.00", "0.00", "rfd_1", "re_1"), DepositItem("chargeback", "-20.00", "15.00", "", "dp_1"),
-        DepositItem("other", "-0.07", "0.00"),
+        DepositItem("payment", "20.00", "0.59", "pay_1", "ch_1"),
+        DepositItem("payment", "30.00", "0.75", "pay_2", "ch_2"),
+        DepositItem("refund", "-5.00", "0.00", "rfd_1", "re_1"),
+        DepositItem("chargeback", "-20.00", "15.00", "", "dp_1"),
+        DepositItem("other", "-0.07", "0.00", "", "txn"),
     )  # fmt: skip
 
 

@@ -20,7 +20,6 @@ from apportion.model.ids import read_key, read_number
 from apportion.model.payment import PaymentState
 from apportion.money import Asset, Money
 
-
 LOOKS = 50  # how often a clearing account is looked at until nothing moved meanwhile
 
 

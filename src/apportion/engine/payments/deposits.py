@@ -105,10 +105,11 @@ def _match(
         return Matched(replace(found, at=work.at, payout=payout), gross, fee) if fits else None
     out = not found.payout and gross == -amount
     known = sums.atoms(found.fee) if isinstance(found, ChargebackLine) else 0
+    n = found.n if id in moved else found.n + 1  # its line is written once, also when a payout took and brought it
     if out:
-        taken = replace(found, n=found.n + 1, at=work.at, payout=payout)
+        taken = replace(found, n=n, at=work.at, payout=payout)
         return Matched(taken, gross - known, fee - known)
     ended = found.state == (WON if isinstance(found, ChargebackLine) else PaymentState.FAILED.value)
     if ended and not found.returned and gross == amount:
-        return Matched(replace(found, n=found.n + 1, at=work.at, returned=payout), gross, fee)
+        return Matched(replace(found, n=n, at=work.at, returned=payout), gross, fee)
     return None
