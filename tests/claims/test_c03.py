@@ -73,7 +73,7 @@ class Nodes:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-        self.address = "http://127.0.0.1:{}".format(self.server.server_address[1])
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from apportion.engine.payments.deeds import clearing, every
 from apportion.model.card import (
+    AskCard,
     ChargebackLine,
+    EndCard,
     EndRefund,
     HearChargeback,
     HearPayout,
@@ -21,7 +23,7 @@ from apportion.model.card import (
     RequestRefund,
     SendRefund,
 )
-from apportion.model.payment import EndPayment, SendPayment
+from apportion.model.payment import EndPayment, SendPayment, holds_card_number
 from tests.unit.engine.test_payments import LATER, Till
 
 STEPS = st.one_of(
@@ -117,3 +119,53 @@ def test_a_refund_and_a_chargeback_of_one_payment_take_its_amount_once(tmp_path:
         till.check()
     assert till.posted == "25.00"
     till.engine.close()
+
+
+def card_number(digits: str) -> str:
+    """A number that checks as a card's does."""
+    for last in "0123456789":
+        if holds_card_number(digits + last):
+            return digits + last
+    raise AssertionError(digits)
+
+
+NUMBERS = st.text("0123456789", min_size=12, max_size=17).map(lambda text: card_number("4" + text))
+PARTED = st.tuples(NUMBERS, st.sampled_from(("", " ", "-", "."))).map(lambda pair: pair[1].join(_fours(pair[0])))
+
+
+def _fours(text: str) -> list[str]:
+    return [text[at : at + 4] for at in range(0, len(text), 4)]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=PARTED)
+def test_a_card_number_is_kept_nowhere_wherever_it_comes_in(
+    tmp_path_factory: pytest.TempPathFactory, number: str
+) -> None:
+    folder: Path = tmp_path_factory.mktemp("numbers")
+    till = Taking(folder / "books.db")
+    till.take(20)
+    payment = till.paid[0]
+    refusals = [till.ask(method=number, reference="n"), till.ask("1", number, method="tok_ok")]
+    line = till.line(refusals[1].id)
+    refusals += [till.tell(SendPayment(line.id, line.n, LATER, "http"))]
+    refusals += [till.tell(EndPayment(line.id, line.n + 1, "succeeded", line.amount, "EUR", number, number))]
+    till.paid.append(line.id)
+    refusals += [till.tell(RequestRefund(payment, number, "3"))]
+    refund = till.refunds()[0]
+    refusals += [till.tell(SendRefund(refund.id, refund.n, LATER))]
+    refusals += [till.tell(EndRefund(refund.id, refund.n + 1, "unknown", number, number, LATER))]
+    refusals += [till.tell(HearChargeback(payment, number, "open", "5", "EUR"))]
+    refusals += [till.tell(HearChargeback(payment, "dp_1", "open", "5", "EUR", "0", f"card {number}", number))]
+    refusals += [till.tell(HearPayout("http", number, "EUR", ()))]
+    refusals += [till.tell(HearPayout("http", "po_1", "EUR", (PayoutItem(number, "1", "0", number),)))]
+    refusals += [till.tell(AskCard("crd_" + "1" * 32, till.ada.id, "http", "{}", LATER))]
+    refusals += [till.tell(EndCard("crd_" + "1" * 32, 1, "saved", number, number))]
+    refusals += [till.tell(EndCard("crd_" + "1" * 32, 1, "saved", "tok_ok", number, number))]
+    till.check()
+    till.engine.close()
+    said = " ".join(str(outcome.refusal) for outcome in refusals)
+    kept = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    plain = "".join(c for c in number if c.isdecimal())
+    for text in (number, plain):
+        assert text not in said and text.encode() not in kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 
 import msgspec
 
@@ -114,8 +115,7 @@ def check_method(token: str, field: str = "method") -> str:
     """
     if not 0 < len(token) <= 255 or not token.isascii() or not token.isprintable() or " " in token.strip("0123456789 "):
         raise refuse(RefusalCode.BAD_INPUT, "is no token of a means of payment.", field=field)
-    digits = "".join(c for c in token if c not in " -.")
-    if digits.isdecimal() and 12 <= len(digits) <= 19 and _luhn(digits):
+    if holds_card_number(token):
         raise refuse(
             RefusalCode.BAD_INPUT,
             "is a card number, which must never come here.",
@@ -123,6 +123,24 @@ def check_method(token: str, field: str = "method") -> str:
             fix="Let the payment processor keep the card, and name the token that it gives for it.",
         )
     return token
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether a card number stands in a text: 12 to 19 digits by themselves that check, however they are parted."""
+    for run in _DIGITS.findall(text):
+        digits = "".join(c for c in run if c.isdecimal())
+        if _luhn(digits):
+            return True
+    return False
+
+
+def spoken(text: str) -> str:
+    """A processor's word or name as the books may hold it; nothing when it is long, does not print, or is a card's."""
+    plain = len(text) <= 64 and text.isascii() and text.isprintable()
+    return text if plain and not holds_card_number(text) else ""
+
+
+_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ .-]?[0-9]){11,18}(?![0-9])", re.ASCII)
 
 
 def _luhn(digits: str) -> bool:

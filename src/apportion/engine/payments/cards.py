@@ -18,7 +18,7 @@ from apportion.model.card import AskCard, CardLine, EndCard
 from apportion.model.command import Outcome
 from apportion.model.funding import FundingLine
 from apportion.model.ids import number_id, read_key, read_number
-from apportion.model.payment import check_method
+from apportion.model.payment import check_method, holds_card_number, spoken
 from apportion.ports import Person
 
 DETAILS = "card"  # the personal row that says where a card is asked for, and later what may be shown of it
@@ -58,7 +58,9 @@ def end(work: Work, command: EndCard) -> Outcome:
     if command.outcome == "pending":
         if line.n != command.n:
             raise refuse(RefusalCode.CONFLICT, f"{line.id} has moved on.", field="n")
-        still = replace(line, n=line.n + 1, at=work.at, asked=line.asked + 1, due=command.due, reason=command.reason)
+        still = replace(
+            line, n=line.n + 1, at=work.at, asked=line.asked + 1, due=command.due, reason=spoken(command.reason)
+        )
         work.append(work.move(still))
         return Outcome(None, line.id)
     account = work.numbered(read_number(line.account))
@@ -69,8 +71,11 @@ def end(work: Work, command: EndCard) -> Outcome:
         mac = proof.personal_mac(work.salts_of(account.party), command.token)
     people = work.writes.people
     people.append(Person(account.party, METHOD, command.token, key))
-    people.append(Person(account.party, DETAILS, command.details, key))
-    ended = replace(line, n=line.n + 1, at=work.at, due="", state=command.outcome, reason=command.reason, mac=mac)
+    details = "" if holds_card_number(command.details) else command.details
+    people.append(Person(account.party, DETAILS, details, key))
+    ended = replace(
+        line, n=line.n + 1, at=work.at, due="", state=command.outcome, reason=spoken(command.reason), mac=mac
+    )
     lines = [work.move(ended)]
     stands = funding_of(work, account.id)
     funding = stands or FundingLine(id=number_id("fund", account.id), account=account.public, at=work.at)

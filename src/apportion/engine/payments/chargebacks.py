@@ -16,6 +16,7 @@ from apportion.ledger import proof
 from apportion.model.card import ChargebackLine, HearChargeback, ReceiptLine
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id, read_key
+from apportion.model.payment import spoken
 
 OPEN, WON, LOST = "open", "won", "lost"
 
@@ -29,10 +30,12 @@ def hear(work: Work, command: HearChargeback) -> Outcome:
     """Apply what the processor says: it opens once, ends once, and never goes back, in whatever order it is told.
 
     Raises:
-        Refused: NOT_FOUND when the payment is not in; BAD_AMOUNT when it is more than the payment, or in another
+        Refused: NOT_FOUND when the payment is not in; BAD_INPUT without a reference; BAD_AMOUNT when it is more than the payment, or in another
             currency.
     """
     receipt = receipt_of(work, command.payment)
+    if not spoken(command.reference):
+        raise refuse(RefusalCode.BAD_INPUT, "is no name of a chargeback.", field="reference")
     id = chargeback_id(receipt.processor, command.reference)
     found = record_of(work, id)
     line = found if isinstance(found, ChargebackLine) else _open(work, command, receipt, id)
@@ -55,8 +58,8 @@ def _open(work: Work, command: HearChargeback, receipt: ReceiptLine, id: str) ->
     line = ChargebackLine(
         id=id, n=1, payment=receipt.payment, account=receipt.account, asset=receipt.asset,
         processor=receipt.processor, amount=sums.text(atoms), taken=sums.text(taken), fee=sums.text(fee), state=OPEN,
-        at=work.at, opened=work.at, reference=command.reference, reason=command.reason,
-        respond_by=command.respond_by,
+        at=work.at, opened=work.at, reference=command.reference, reason=spoken(command.reason),
+        respond_by=spoken(command.respond_by),
     )  # fmt: skip
     back = replace(
         receipt, at=work.at, back=sums.text(sums.atoms(receipt.back) + taken), chargebacks=(*receipt.chargebacks, id)

@@ -32,6 +32,7 @@ from apportion.model.payment import (
     RequestPayment,
     SendPayment,
     check_method,
+    spoken,
 )
 from apportion.money import Asset, Money
 from apportion.money.asset import minor_digits
@@ -290,8 +291,9 @@ def _end(work: Work, command: EndPayment, line: PaymentLine) -> Outcome:
         if command.outcome != PaymentState.FAILED.value:
             raise refuse(RefusalCode.CONFLICT, f"{line.id} was never sent.", field="id")
     told = msgspec.structs.replace(
-        line, n=line.n + 1, at=work.at, reference=command.reference or line.reference, reason=command.reason, due=""
-    )
+        line, n=line.n + 1, at=work.at, reference=spoken(command.reference) or line.reference,
+        reason=spoken(command.reason), due="",
+    )  # fmt: skip
     wrong = ""  # why a success is none of ours: only a person can tell
     if command.outcome == PaymentState.FAILED.value:
         _fail(work, msgspec.structs.replace(told, state=PaymentState.FAILED.value))

@@ -9,6 +9,7 @@ from apportion.engine.payments.chargebacks import WON, chargeback_id
 from apportion.engine.payments.clearing import RECEIPT, Sums, cost, record_of, shift, transit
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work
+from apportion.errors import RefusalCode, refuse
 from apportion.ledger import proof
 from apportion.model.account import Role
 from apportion.model.card import (
@@ -21,7 +22,7 @@ from apportion.model.card import (
 )
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id
-from apportion.model.payment import PaymentState
+from apportion.model.payment import PaymentState, spoken
 from apportion.money import Asset, Money
 from apportion.money.exact import decimal_text
 
@@ -42,9 +43,11 @@ def hear(work: Work, command: HearPayout, terms: Terms) -> Outcome:
     Items that are no record of ours, or of another amount, are not cleared: they stay in transit until explained.
 
     Raises:
-        Refused: UNKNOWN_ASSET, BAD_AMOUNT.
+        Refused: UNKNOWN_ASSET, BAD_AMOUNT, BAD_INPUT.
     """
     asset = terms.asset(command.currency)
+    if not spoken(command.reference):
+        raise refuse(RefusalCode.BAD_INPUT, "is no name of a payout.", field="reference")
     key = proof.record_key("payout", f"{command.processor}\x00{command.reference}")
     id = key_id("ppo", key)
     if record_of(work, id) is not None:
@@ -57,7 +60,7 @@ def hear(work: Work, command: HearPayout, terms: Terms) -> Outcome:
         net += gross - fee
         found = _match(work, item, command.processor, (gross, fee), id, moved)
         texts = decimal_text(gross, asset.scale), decimal_text(fee, asset.scale)
-        items.append(PayoutItem(item.reference, *texts, found.record.id if found is not None else ""))
+        items.append(PayoutItem(spoken(item.reference), *texts, found.record.id if found is not None else ""))
         if found is not None:
             moved[found.record.id] = found.record
             fees, clears = fees + found.fee, clears + found.clears

@@ -152,7 +152,7 @@ class Errands:
     def _kept(self, line: CardLine, kept: CardKept) -> None:
         due = self._later(min(self._pace.first * 2 ** min(line.asked, 30), 60.0, self._pace.longest))
         outcome = kept.state if kept.state in (SAVED, "failed") else "pending"
-        shown = {name: getattr(kept, name) for name in ("brand", "last4", "expires") if getattr(kept, name)}
+        shown = {"brand": kept.brand[:20], "last4": kept.last4[-4:], "expires": kept.expires[:7]}
         details = msgspec.json.encode(shown).decode() if outcome == SAVED else ""
         command = EndCard(line.id, line.n, outcome, kept.method, details, kept.reason, due)
         self._write(command, lambda: self._busy.pop(line.id, None))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from apportion.ledger.chart import may_draw
 from apportion.model.card import EndRefund, HearRefund, ReceiptLine, RefundLine, RequestRefund, SendRefund
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id, read_key
-from apportion.model.payment import LIVE, PaymentState
+from apportion.model.payment import LIVE, PaymentState, spoken
 from apportion.money.asset import minor_digits
 
 _SUCCEEDED, _FAILED = PaymentState.SUCCEEDED.value, PaymentState.FAILED.value
@@ -109,8 +109,9 @@ def end(work: Work, command: EndRefund) -> Outcome:
     if line.state == _FAILED or (line.state == _SUCCEEDED and command.outcome != _FAILED):
         raise refuse(RefusalCode.CONFLICT, f"{line.id} is not under way.", field="id")
     told = replace(
-        line, n=line.n + 1, at=work.at, reference=command.reference or line.reference, reason=command.reason, due=""
-    )
+        line, n=line.n + 1, at=work.at, reference=spoken(command.reference) or line.reference,
+        reason=spoken(command.reason), due="",
+    )  # fmt: skip
     if command.outcome == _FAILED:
         _keep(work, replace(told, state=_FAILED))
         return Outcome(None, line.id)
@@ -163,7 +164,7 @@ def hear(work: Work, command: HearRefund) -> Outcome:
     line = RefundLine(
         id=id, n=1, payment=receipt.payment, account=receipt.account, asset=receipt.asset,
         processor=receipt.processor, amount=sums.text(atoms), state=_SUCCEEDED, cause="processor", at=work.at,
-        requested=work.at, reference=command.reference, foreign=True,
+        requested=work.at, reference=spoken(command.reference), foreign=True,
     )  # fmt: skip
     _give(work, line, receipt, atoms)
     return Outcome(None, id)
