@@ -213,6 +213,28 @@ def test_a_payment_that_the_processor_never_booked_stays_explained_in_transit(no
     assert left and all(one["id"].startswith("rcp_") for one in left)
 
 
+def test_a_saved_card_fills_the_account_by_itself(tmp_path: Path) -> None:
+    faces = Faces()
+    node = taking_node(tmp_path / "books.db", faces)
+    fund(node, ada="")
+    asked = node.ask("POST", "/v1/cards", {"payer": "ada", "currency": "EUR", "reference": "c"}).json
+    used = node.ask("POST", "/v1/usage", [ride("one", "ada")]).json["records"][0]
+    assert used["state"] == "pending"  # nothing can be fetched yet: there is no card
+    faces.do("POST", f"/cards/{asked['url'].rpartition('/')[2]}")
+    until(lambda: node.ask("GET", f"/v1/cards/{asked['id']}").json["state"] == "saved")
+    assert node.ask("POST", "/v1/usage", [ride("two", "ada")]).status == 200
+    until(lambda: posted(node, "ada") == 5 + 20 - 14)
+    assert [charge["method"] for charge in faces.charges().values() if charge["taken"]] == ["tok_ok"]
+    assert node.ask("DELETE", f"/v1/cards/{asked['id']}").json["state"] == "removed"
+    given = {"payer": "ada", "amount": "1", "currency": "EUR", "reference": "x"}
+    gone = node.ask("POST", "/v1/payments", given)
+    assert gone.status == 201 and ended(node, gone.json["id"]) == "failed"  # the card that vanished
+    assert node.stop() == 0
+    faces.stop()
+    with proven(tmp_path / "books.db"):
+        pass
+
+
 # ── a statement is paid by a card ──
 
 

@@ -30,8 +30,8 @@ def hear(work: Work, command: HearChargeback) -> Outcome:
     """Apply what the processor says: it opens once, ends once, and never goes back, in whatever order it is told.
 
     Raises:
-        Refused: NOT_FOUND when the payment is not in; BAD_INPUT without a reference; BAD_AMOUNT when it is more than the payment, or in another
-            currency.
+        Refused: NOT_FOUND when the payment is not in; BAD_INPUT without a reference; BAD_AMOUNT when it is more than
+            the payment, or in another currency.
     """
     receipt = receipt_of(work, command.payment)
     if not spoken(command.reference):

@@ -33,6 +33,7 @@ class Cards:
         self._records: dict[str, Record] = {}
         self._back: dict[str, int] = {}  # by payment: what the refunds and chargebacks so far give
         self._moves: dict[tuple[str, str], int] = {}  # by record and account: what entries have still to move
+        self._touched: set[str] = set()  # payments whose receipts, refunds or chargebacks stand in this row
         self._left: dict[Place, int] = {}  # by processor and asset: what the records leave in transit
 
     def course(self, row: Row, index: int, line: CourseLine) -> None:
@@ -56,6 +57,7 @@ class Cards:
         self._left[place] = self._left.get(place, 0) + remains(line, asset) - was
         if isinstance(line, ProcessorPayoutLine):
             return "stands twice." if before is not None else self._payout(line)
+        self._touched.add(line.payment)
         if isinstance(line, ReceiptLine):
             return self._receipt(before, line)
         if isinstance(line, RefundLine):
@@ -146,28 +148,31 @@ class Cards:
             if self.books.standing(account).line.role == "payer":
                 place = line.cause, account
                 self._moves[place] = self._moves.get(place, 0) - amount
+        record = self._records.get(line.cause)
+        if isinstance(record, ProcessorPayoutLine):
+            scale = parse_asset(record.asset).scale
+            roles = {self.books.standing(account).line.role: amount for account, amount in legs.items()}
+            wanted = -atoms(record.amount, scale), -atoms(record.fees, scale)
+            if (roles.get("cash", 0), roles.get("cost", 0)) != wanted:
+                said = f"does not bring {record.amount} to the bank at a cost of {record.fees}."
+                self.findings.add("card", row.place(index), line.id, said)
 
     def row_ends(self, row: Row) -> None:
         """After a row: what its records say was moved, and no more went back than was paid."""
         for (id, account), amount in self._moves.items():
             if amount:
                 self.findings.add("card", row.place(), id, f"an entry does not move on {account} what it says.")
-        if not self._moves:
-            return
-        for id, _ in self._moves:
-            record = self._records.get(id)
-            if isinstance(record, RefundLine | ChargebackLine):
-                receipt = self._records.get("rcp" + record.payment[3:])
-                back = self._back.get(record.payment, 0)
-                if not isinstance(receipt, ReceiptLine):
-                    self.findings.add("card", row.place(), id, f"{record.payment} was never paid.")
-                    continue
-                scale = parse_asset(receipt.asset).scale
-                if atoms(receipt.back, scale) != back or not 0 <= back <= atoms(receipt.amount, scale):
-                    self.findings.add(
-                        "card", row.place(), receipt.id, "more went back than was paid, or it says otherwise."
-                    )
+        for payment in sorted(self._touched):
+            receipt, back = self._records.get("rcp" + payment[3:]), self._back.get(payment, 0)
+            if not isinstance(receipt, ReceiptLine):
+                self.findings.add("card", row.place(), payment, "went back, and was never paid.")
+                continue
+            scale = parse_asset(receipt.asset).scale
+            if atoms(receipt.back, scale) != back or not 0 <= back <= atoms(receipt.amount, scale):
+                said = f"says that {receipt.back} went back of {receipt.amount}, its records give {back} atoms."
+                self.findings.add("card", row.place(), receipt.id, said)
         self._moves.clear()
+        self._touched.clear()
 
     def finish(self) -> None:
         """Every clearing account is what the records leave on it."""
