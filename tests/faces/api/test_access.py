@@ -33,7 +33,10 @@ BODIES = {
 }
 ABSENT = "chg_" + "0" * 32
 # what a user may do with money, and under a key: its own alone
-OWN_MONEY = {"pay", "open_session", "confirm", "accept", "end_session", "plan", "plan_all", "accept_plan"}
+OWN_MONEY = {
+    "pay", "open_session", "confirm", "accept", "end_session", "plan", "plan_all", "accept_plan", "pay_statement",
+    "save_card",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

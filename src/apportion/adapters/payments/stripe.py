@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from apportion.ports import (
     RefundOrder,
 )
 
+THREADS = 16  # what waits longer for one than its call may take is given up before it is sent
 OURS = "apportion_id"  # the metadata that holds our id
 LOOK_BACK, LOOK_MOST = 3600, 20_000  # seconds before a payment was wanted, and intents that are looked through
 _T = TypeVar("_T")
@@ -57,6 +59,7 @@ class StripePayments:
             max_network_retries=0,  # what is lost is asked for by us, and said to be unknown until then
             base_addresses={"api": address.rstrip("/")} if address else {},
         )
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stripe")
         self._v1: Any = client.v1  # plain dictionaries go in, which its types do not know
 
     # payments
@@ -268,7 +271,7 @@ class StripePayments:
     async def _tried(self, call: Callable[[], _T]) -> _T | str:
         """What a call gave, or a word for why nothing is known."""
         try:
-            return await asyncio.to_thread(call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except self._stripe.APIConnectionError:
             return "no_answer"
         except self._stripe.StripeError as error:
