@@ -10,6 +10,7 @@ from apportion.engine.close import usage_of
 from apportion.engine.credit.words import explain_credit
 from apportion.engine.engine import Engine
 from apportion.engine.explain import Explanation, Fact, Section, Subject, View, explain_charge
+from apportion.engine.payments.back_words import KINDS, explain_back
 from apportion.engine.payments.words import explain_payment
 from apportion.engine.query import AnyLine, Record
 from apportion.engine.rating import Given, prepare
@@ -36,6 +37,8 @@ def explain(engine: Engine, id: str, view: View) -> Explanation:
         return explain_credit(engine, name)
     if name.startswith("pay_") and view.kind == "operator":
         return explain_payment(engine, name)
+    if name.startswith(KINDS) and view.kind == "operator":
+        return explain_back(engine, name)
     if name.startswith("ses_") and view.kind == "operator":
         return explain_session(engine, name)
     lines = _lines(engine, name)

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from apportion.engine.explain import View
+from apportion.engine.inquiry import explain
 from apportion.engine.payments.clearing import Record, read_record
 from apportion.engine.payments.deeds import clearing
+from apportion.errors import Refused
 from apportion.model.card import (
     AskCard,
     ChargebackLine,
@@ -159,6 +162,19 @@ def test_a_card_is_saved_once_and_its_token_stays_out_of_the_books(desk: Desk) -
     desk.engine.forget("ada")
     assert code(desk.tell(EndCard(id, 3, "removed"))) == "not_found"
     assert not any(b"pm_1" in path.read_bytes() for path in Path(desk.store.path).parent.glob("books.db"))
+
+
+def test_both_are_told_in_plain_words(desk: Desk) -> None:
+    refund, dispute = desk.back("5").id, desk.dispute(reason="fraudulent").id
+    desk.tell(SendRefund(refund, 1, LATER))
+    desk.tell(EndRefund(refund, 2, "failed", "", "expired_card"))
+    first, second = (explain(desk.engine, id, View("operator")) for id in (refund, dispute))
+    assert first.holds and first.title.startswith("a refund of 5.00") and "has the amount again" in str(first.sections)
+    assert second.holds and "fraudulent" in str(second.sections) and second.check.endswith("-20.000000000")
+    with pytest.raises(Refused):
+        explain(desk.engine, "rfd_" + "0" * 32, View("operator"))
+    with pytest.raises(Refused):
+        explain(desk.engine, dispute, View("user", "ada"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ _WORDS = {
     "succeeded": "The payment succeeded, and its value is in.",
     "failed": "The payment failed. Nothing was charged, and nothing is credited.",
 }
-_CAUSES = {"auto": "the value ran short", "ref": "somebody asked for it", "off": "an offer was accepted"}
+_CAUSES = {
+    "auto": "the value ran short",
+    "ref": "somebody asked for it",
+    "off": "an offer was accepted",
+    "stm": "a statement was to be paid",
+}
 
 
 def find_payment(engine: Engine, id: str) -> PaymentLine:
