@@ -207,6 +207,23 @@ def test_payouts_are_matched_and_the_clearing_account_is_explained(tmp_path: Pat
         pass
 
 
+def test_a_payout_waits_for_a_payment_whose_outcome_is_not_known(tmp_path: Path) -> None:
+    faces = Faces("--unknown", "3")
+    node = taking_node(tmp_path / "books.db", faces)
+    fund(node, ada="tok_unknown")
+    given = {"payer": "ada", "amount": "20", "currency": "EUR", "reference": "one"}
+    made = node.ask("POST", "/v1/payments", given).json["id"]
+    until(lambda: node.ask("GET", f"/v1/payments/{made}").json["state"] == "unknown")
+    faces.do("POST", "/payouts")
+    until(lambda: any(one["status"] == 503 for one in faces.do("GET", "/told")))
+    assert ended(node, made) == "succeeded"
+    until(lambda: clearing(node)["remainders"] == [] and Decimal(clearing(node)["cost"]) == Decimal("-0.25"))
+    assert node.stop() == 0
+    faces.stop()
+    with proven(tmp_path / "books.db"):
+        pass
+
+
 def test_a_payment_that_the_processor_never_booked_stays_explained_in_transit(node: NodeProcess) -> None:
     paid(node, "ida", "one")
     left = [one for one in clearing(node)["remainders"] if one["why"].startswith("paid")]
@@ -292,13 +309,41 @@ def test_the_evidence_of_a_statement_is_its_charges(node: NodeProcess, faces: Fa
     with apportion.Client(node.url, key=node.first_key) as client:
         pack = client.cards.evidence(found["id"])
         assert pack.statement is not None and pack.statement.id == statement["id"] and len(pack.charges) == 2
+        assert {(one.view, one.start, one.shares[0].amount) for one in pack.charges} == {
+            ("user", "2026-10-16T08:05:00Z", "7.000000000")
+        }
     done = process(
         "chargeback", "evidence", found["id"], "--html", tmp_path / "e.html", "--store", node.url,
         env={"APPORTION_KEY": node.first_key},
     )  # fmt: skip
     page = (tmp_path / "e.html").read_text()
     assert done.returncode == 0, done.stderr
-    assert statement["number"] in page and "14.00" in page and page.count("chg_") == 2 and "1.7371" not in page
+    assert (
+        statement["number"] in page
+        and "14.00" in page
+        and page.count("7.00 EUR") == 2
+        and page.count("chg_") == 2
+        and "1.7371" not in page
+    )
+
+
+def test_the_commands_do_the_same(node: NodeProcess, faces: Faces) -> None:
+    def run(*words: object) -> Any:
+        found = process(*words, "--store", node.url, "--json", env={"APPORTION_KEY": node.first_key})
+        assert found.returncode == 0, found.stdout + found.stderr
+        return json.loads(found.stdout)
+
+    card = run("card", "save", "joe", "EUR", "--return-to", "https://shop.example/")
+    faces.do("POST", f"/cards/{card['url'].rpartition('/')[2]}")
+    until(lambda: run("card", "show", card["id"])["state"] == "saved")
+    payment = paid(node, "joe", "cli", method="")
+    made = run("refund", payment, "3.50", "--reference", "cli")
+    assert refunded(node, made["id"]) == "succeeded" and posted(node, "joe") == Decimal("21.50")
+    assert run("explain", made["id"])["title"] == "a refund of 3.500000000 EUR"
+    faces.dispute(payment, amount="5.00")
+    until(lambda: [one["taken"] for one in run("chargeback", "list") if one["payment"] == payment] == ["5.000000000"])
+    assert run("card", "remove", card["id"])["state"] == "removed"
+    assert {one["processor"] for one in run("clearing")} == {"http"}
 
 
 def test_a_chargeback_and_a_refund_stand_on_the_next_statement(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def evidence(engine: Engine, call: Call) -> Evidence:
     if found is None:
         receipts = engine.store.seen(engine.tenant, [read_key(paid.id)])
         after, upto = next((seen.n for seen in receipts.values()), 0), engine.store.head(engine.tenant, 0)[0]
-    sight = Sight(engine, Credential("", engine.tenant_name, AccessRole.USER, owner, ""))
+    sight = Sight(engine, Credential("", engine.tenant_name, AccessRole.USER, "", "", owner))
     charges = list(_charges(engine, line.account, after, upto))
     return Evidence(
         _view(line), payment_view(paid), owner, found, tuple(sight.charge_view(one) for one in charges[:PACK]),

@@ -12,14 +12,17 @@ from typing import Any
 import msgspec
 
 from apportion.adapters.payments.signed import HEADER
+from apportion.engine.engine import Engine
 from apportion.engine.gather import Job
 from apportion.engine.payments.chargebacks import chargeback_id
+from apportion.engine.payments.clearing import REFUND
 from apportion.errors import RefusalCode, Refused, StoreUnavailable, refuse
 from apportion.faces.api import bodies
 from apportion.faces.api.node import Node
 from apportion.faces.api.problems import Declined
 from apportion.model.card import HearChargeback, HearPayout, HearRefund, PayoutItem
 from apportion.model.command import Outcome
+from apportion.model.payment import LIVE
 from apportion.ports import Deposit, DepositItem, Notice, PaymentPort
 
 PATH, END = "/v1/processors/", "/events"
@@ -98,6 +101,9 @@ async def _payout(node: Node, port: PaymentPort, reference: str) -> None:
     for item in found.items:
         mine = [name for name in tenants[1:] if await node.read(name, lambda e: _knows(e, port.name, item))]  # noqa: B023
         name = mine[0] if mine else tenants[0]
+        if await node.read(name, lambda engine: _under_way(engine, item.id)):  # noqa: B023
+            await node.write(Job(name, act=lambda engine: node.poke(name, item.id)))  # noqa: B023
+            raise StoreUnavailable("Something in this payout is not known to have ended yet. Send it again.")
         whose.setdefault(name, []).append(PayoutItem(item.reference or item.id, item.gross, item.fee, item.id))
     for name, items in whose.items():
         outcome = await _write(node, name, HearPayout(port.name, found.reference, found.currency, tuple(items)))
@@ -105,7 +111,13 @@ async def _payout(node: Node, port: PaymentPort, reference: str) -> None:
             raise Refused(outcome.refusal)
 
 
-def _knows(engine: Any, processor: str, item: DepositItem) -> bool:
+def _under_way(engine: Engine, id: str) -> bool:
+    """Whether a payment or refund has no outcome here, though a payout has brought it already."""
+    found = engine.store.courses(engine.tenant, [id]).get(id) if id.startswith(("pay_", REFUND)) else None
+    return found is not None and msgspec.json.decode(found.line)["state"] in LIVE
+
+
+def _knows(engine: Engine, processor: str, item: DepositItem) -> bool:
     """Whether a tenant's books hold what an item of a payout is about."""
     names = [name for name in (item.id, chargeback_id(processor, item.reference)) if name]
     return bool(engine.store.courses(engine.tenant, names))
