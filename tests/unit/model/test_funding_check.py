@@ -50,7 +50,7 @@ def test_an_alternate_stands_once_and_a_guarantor_is_a_provider() -> None:
 
 def test_a_top_up_has_an_amount_and_a_token() -> None:
     assert found(auto_topup=AutoTopUp("", "tok")) == [("auto_topup.amount", "catalog_invalid")]
-    assert found(auto_topup=AutoTopUp("5", "")) == [("auto_topup.method", "catalog_invalid")]
+    assert found(auto_topup=AutoTopUp("5", "")) == []  # the card that the payer saves
     assert found(auto_topup=AutoTopUp("5", "4242 4242 4242 4242")) == [("auto_topup.method", "catalog_invalid")]
     assert found(auto_topup=AutoTopUp("0", "tok", "x")) == [
         ("auto_topup.amount", "bad_amount"), ("auto_topup.limit", "bad_amount"),
