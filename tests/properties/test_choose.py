@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from apportion.adapters.highs import solver
 from apportion.stages.broker import Choice, Miss, Question, choose, relaxed
-from apportion.stages.broker.field import compiled
+from apportion.stages.broker.compiling import compiled
 from apportion.stages.broker.question import Aim, Bounds, Option, Sums
 from apportion.stages.broker.route import route
 from apportion.stages.broker.search import Search

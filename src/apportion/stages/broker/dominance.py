@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from apportion.stages.broker.field import Deal, Effect
+from apportion.stages.broker.field import Deal, Effect
 
 #: with three sums and more an option is compared with so many of the best only: the rest is kept, which is sound
 _COMPARED = 200

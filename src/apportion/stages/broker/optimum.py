@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apportion.stages.broker.bounds import Prices, Tables
-from apportion.stages.broker.field import compiled
+from apportion.stages.broker.compiling import compiled
 from apportion.stages.broker.improve import improve
 from apportion.stages.broker.multipliers import Multipliers
 from apportion.stages.broker.program import Solver
