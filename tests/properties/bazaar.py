@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 from apportion.model.agreement import Agreement, Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.market import (
-    Bundle, Interconnect, MarketTerms, Network, Offer, Placement, ProviderTerms, Quality, Weights,
+    Bundle,
+    Interconnect,
+    MarketTerms,
+    Network,
+    Offer,
+    Placement,
+    ProviderTerms,
+    Quality,
+    Weights,
 )  # fmt: skip
 from apportion.model.party import Payer, Provider
 from apportion.model.profile import Preference, Profile
@@ -226,19 +234,30 @@ class Whole(NamedTuple):
     placed: int
 
 
-class Best:
-    """The best plans of a bazaar, found by trying all that there is."""
+class Runs(NamedTuple):
+    """A session that runs: who delivers what, what is still to come, what was paid of it and kept by the platform."""
 
-    def __init__(self, given: Bazaar) -> None:
-        self.given, self.market = given, given.service.market
+    crew: frozenset[Pair]
+    left: dict[str, Fraction]
+    paid: Fraction
+    kept: Fraction
+    lost: frozenset[str]
+
+
+class Best:
+    """The best plans of a bazaar, found by trying all that there is; for a session that runs, of what is still due."""
+
+    def __init__(self, given: Bazaar, runs: Runs | None = None) -> None:
+        self.given, self.market, self.runs = given, given.service.market, runs
         self.used = {measure: Fraction(text) for measure, text in given.request.quantities.items()}
+        if runs is not None:
+            self.used = runs.left
         self.dest = given.request.attributes["dest"]
         self.passes = self.market.retail == "passed-on"
         self.factor = 1 + Fraction(self.market.markup) / 100
         own = given.catalog.tariffs["own"]
         self.taxed = 1 + Fraction(own.taxes["vat"]) / 100
-        self.own = priced(own, self.used)
-        assert self.own is not None
+        self.own = self.due(own, again=runs is not None)
         paid = given.catalog.placements
         self.paid = {o.id: paid[o.provider] for o in self.offers() if self._pays(o, paid)}
 
@@ -246,13 +265,21 @@ class Best:
         one = paid.get(offer.provider)
         return one is not None and (not one.parts or offer.part in one.parts)
 
+    def due(self, tariff: Tariff, *, again: bool) -> Fraction | None:
+        """A price; without what was due at a beginning, when that was before."""
+        price, begun = priced(tariff, self.used, self.dest), priced(tariff, {}, self.dest)
+        return price if price is None or begun is None or not again else price - begun
+
+    def goes_on(self, offer: Offer) -> bool:
+        return self.runs is not None and (offer.part, offer.provider) in self.runs.crew
+
     def tariff(self, id: Any) -> Tariff:
         return self.given.catalog.tariffs[id]
 
     def sums(self, offer: Offer, wholesale: str = "") -> tuple[Fraction, Fraction] | None:
         """Net to payers, and cost, of one offer, at its own price or another's."""
         tariff = wholesale or str(offer.tariff)
-        cost = priced(self.tariff(tariff), self.used, self.dest)
+        cost = self.due(self.tariff(tariff), again=self.goes_on(offer))
         if cost is None:
             return None
         if not self.passes:
@@ -263,7 +290,7 @@ class Best:
             retail, factor = agreed.tariff, Fraction(1)
         elif offer.retail:
             retail, factor = str(offer.retail), Fraction(1)
-        net = priced(self.tariff(retail), self.used, self.dest)
+        net = self.due(self.tariff(retail), again=self.runs is not None)
         return None if net is None else (net * factor, cost)
 
     def agreement(self, offer: Offer) -> Agreement | None:
@@ -281,6 +308,7 @@ class Best:
         return [
             one for one in found
             if one.provider not in profile.providers.ignore
+            and not (self.runs is not None and one.provider in self.runs.lost)
             and all(self.used[m] <= Fraction(text) for some in (one.capacity, one.most) for m, text in some.items())
             and all(any(self.dest.startswith(p[:-1]) for p in prefixes) for prefixes in one.when.values())
             and not (request.limits.agreements_only and self.agreement(one) is None)
@@ -325,13 +353,15 @@ class Best:
             fee = self.crossing(places[source], places[target])
             if fee is None:
                 return
-            fees += fee
-        fees += sum((Fraction(self.market.terms[p].setup) for p in {one.provider for one in crew}), Fraction(0))
+            fees += 0 if self.goes_on(places[target]) else fee
+        known = {who for _, who in self.runs.crew} if self.runs is not None else set()
+        new = {one.provider for one in crew} - known
+        fees += sum((Fraction(self.market.terms[who].setup) for who in new), Fraction(0))
         for instead in self._bundles(crew):
             sums = [self.sums(one, instead.get(one.part, "")) for one in crew]
             assert self.own is not None
             net = self.own + sum((one[0] for one in sums if one), Fraction(0))
-            net += fees * self.factor if self.passes else 0
+            net += fees * self.factor if self.passes and self.runs is None else 0
             cost = sum((one[1] for one in sums if one), Fraction(0)) + fees
             yield Whole(
                 crew, net * self.taxed, net, cost, sum(map(self.points, crew)), sum(map(self.rank, crew)),
@@ -356,12 +386,15 @@ class Best:
         least = Fraction(self.market.margin) if self.market.margin else Fraction(0) if service.guard else None
         if "margin" in given_up:
             least = Fraction(0) if service.guard else None
+        if least is not None and self.runs is not None:
+            least -= self.runs.kept
+        paid = self.runs.paid if self.runs is not None else 0
         up = Fraction(1)
         for one in whole.offers:
             up *= Fraction(one.quality.availability)
         counts = [sum(one.provider == who for one in whole.offers) for who in PROVIDERS]
         return not (
-            ("budget" not in given_up and limits.budget and whole.fee > Fraction(limits.budget))
+            ("budget" not in given_up and limits.budget and whole.fee + paid > Fraction(limits.budget))
             or (least is not None and whole.net - whole.cost < least)
             or ("latency" not in given_up and limits.latency
                 and sum(one.quality.latency for one in whole.offers) > limits.latency)

@@ -29,7 +29,7 @@ from apportion.model.journal import (
     ZonesLine,
 )
 from apportion.model.payment import PaidLine, PaymentLine
-from apportion.model.plan import PlanLine
+from apportion.model.plan import FarewellLine, PlanLine
 from apportion.model.session import GraceLine, SessionLine, WaitLine
 from apportion.model.standing import (
     ApprovalLine,
@@ -73,6 +73,7 @@ AnyLine = (
     | OfferLine
     | PaidLine
     | PaymentLine
+    | FarewellLine
     | PlanLine
     | GraceLine
     | RatingLine

@@ -116,7 +116,8 @@ class MarketTerms(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     what providers cost, an amount; none is asked when empty. ``links`` are pairs of parts whose networks must reach one
     another. With ``approval`` a provider delivers only to payers who are approved for it. A plan may be accepted for
     ``validity`` seconds; provider nodes have ``deadline`` milliseconds to answer. When nothing fits, ``relax`` gives
-    limits up in this order.
+    limits up in this order. With ``replace`` a session that runs by a plan goes over to the next best one by itself
+    when a provider falls silent in it, or was switched off by the operator or the breaker.
     """
 
     retail: Literal["fixed", "passed-on"] = "fixed"
@@ -131,6 +132,7 @@ class MarketTerms(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     validity: int = 300
     deadline: int = 250
     relax: tuple[Relaxable, ...] = ()
+    replace: bool = False
 
 
 class Placement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -78,7 +78,10 @@ def read_mandate(table: Table, mandate: Mandate) -> tuple[Brief, int]:
             RefusalCode.BAD_QUANTITY, f"an agent has {CALL_MAX} s at most: it ends within one call.",
             field="mandate.seconds", fix=f"Write 1 to {CALL_MAX}.",
         )  # fmt: skip
-    brief = brief_of(mandate, wish.service.asset, secrets.token_bytes(32), clock(table.engine))
+    try:
+        brief = brief_of(mandate, wish.service.asset, secrets.token_bytes(32), clock(table.engine))
+    except Refused as refused:
+        raise Refused(replace(refused.refusal, field=f"mandate.{refused.refusal.field}")) from None
     limit = brief.limit if wish.kept.budget is None else min(brief.limit, wish.kept.budget)
     return replace(brief, limit=bounded(wish, limit)), limit
 
@@ -177,8 +180,9 @@ def check_offered(table: Table, stands: Stands) -> None:
     """
     if stands.missing:
         table.end()
+        silent = "".join(f" {name}: {why}" for name, why in sorted(table.out.items())[:5])
         raise refuse(
-            RefusalCode.NO_PLAN, f"nobody offers {', '.join(stands.missing)} within the limits of the request.",
+            RefusalCode.NO_PLAN, f"nobody offers {', '.join(stands.missing)} within the limits of the request.{silent}",
             field="request", fix="Ask for less, give the nodes more time (ask), or ask again later.",
         )  # fmt: skip
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from apportion.engine.broker.pricing import Pricing, amount_text
+from apportion.engine.broker.trying import Tried
 from apportion.engine.broker.wish import Wish
 from apportion.money import Exact
 from apportion.stages.broker.question import Miss
-
-if TYPE_CHECKING:
-    from apportion.engine.broker.planning import Tried
 
 _TOLD = 5
 

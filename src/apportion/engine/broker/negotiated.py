@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from apportion.engine.broker.decision import PlanDecision
+from apportion.engine.broker.keeping import packed_talks
 from apportion.engine.payers import payer_account
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work
@@ -55,7 +56,7 @@ class NegotiationDecision:
             made = PlanDecision(command.plan, self.terms).decide(work)
             if made.refusal is not None:
                 return made
-        body = msgspec.json.encode(command.talks)
+        body = packed_talks(command.talks)
         if line.n == 1:
             line = self._begun(work, command, line, accounts)
         line = replace(line, at=work.at, digest=proof.blake3(body).hexdigest(16))

@@ -103,7 +103,7 @@ def counter(engine: Engine, call: Call) -> list[object]:
     """Send a counter-offer to one provider or to all, and hear what they say."""
     given: CounterAsked = call.given
     line, talks, table = _at_table(engine, call)
-    stands = table.stands()
+    stands = table.past()
     negotiation, now = _now(table, talks, stands), clock(engine)
     price, until = _price(given.amount), _until(given.until)
     chosen = _addressed(table, stands, given)
@@ -126,7 +126,7 @@ def counter(engine: Engine, call: Call) -> list[object]:
         for name, one in _exactly(counters(sent, stands, table.wish.service.asset), given, table).items()
     }
     table.counter(asked, table.patience)
-    stands = table.stands()
+    stands = table.past()
     return [_move(table, _next(line), talks, _heard(table, negotiation, stands), stands)]
 
 
@@ -146,6 +146,7 @@ def agree(engine: Engine, call: Call) -> list[object]:
         if wrong is not None:
             raise Refused(wrong)
     plan = plan_with(table, stands, names, (line.home, call.caller.role.value))
+    stands = table.past()
     end_others(table, plan)
     negotiation = replace(negotiation, state=NegotiationState.AGREED, provider=names[0] if names else "")
     return [_move(table, _next(line), talks, negotiation, stands, plan)]
@@ -154,7 +155,7 @@ def agree(engine: Engine, call: Call) -> list[object]:
 def walk(engine: Engine, call: Call) -> list[object]:
     """Walk away; the nodes are told that nothing comes of it."""
     line, talks, table = _at_table(engine, call)
-    stands = table.stands()
+    stands = table.past()
     negotiation = moved(_now(table, talks, stands), Walk(), clock(engine))
     table.end()
     return [_move(table, _next(line), replace(talks, reason="the user walked away"), negotiation, stands)]

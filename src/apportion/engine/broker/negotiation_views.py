@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.engine.broker.keeping import unpacked_talks
 from apportion.engine.broker.stands import Stands, millis
 from apportion.engine.broker.talking import Table
 from apportion.engine.broker.views import PlanView, plan_line
@@ -26,8 +27,9 @@ class OfferStands(msgspec.Struct, frozen=True, omit_defaults=True):
     """One offer as it stands: its provider earns ``price`` for the part, payers pay ``fee`` for it, tax included.
 
     ``total`` is what payers would pay for everything, with the best of the other parts. It may be taken until it is no
-    longer ``live``, and bargained about while it is ``open``. ``last`` is what the user proposed last, ``out`` why
-    nothing more comes of its provider.
+    longer ``live``, and bargained about while it is ``open``, also for a while after it ran out. With ``final`` its
+    provider has said that it will not move any more; ``rounds`` are the counter-offers to it so far. ``out`` is
+    why nothing more comes of its provider.
     """
 
     provider: str
@@ -92,7 +94,7 @@ def negotiation_line(engine: Engine, id: str) -> NegotiationLine:
 def talks_of(engine: Engine, id: str) -> Talks | None:
     """All that was said; None when it was deleted with the payer."""
     body = engine.store.document(engine.tenant, id)
-    return msgspec.json.decode(body, type=Talks) if body else None
+    return unpacked_talks(body) if body else None
 
 
 def may_see(line: NegotiationLine, caller: Credential, own: frozenset[str]) -> bool:
@@ -133,10 +135,11 @@ def view(engine: Engine, line: NegotiationLine, caller: Credential, *, whole: bo
 def _shown(one: Stood, talks: Talks, line: NegotiationLine, caller: Credential, now: int) -> OfferStands:
     side = talks.negotiation.sides.get(one.name) if talks.negotiation is not None else None
     live = line.state is TalksState.OPEN and side is not None and is_live(side.offer, now)
+    bargains = line.state is TalksState.OPEN and one.open and not one.out
     earns = caller.role is not AccessRole.PROVIDER or one.provider == caller.party
     return OfferStands(
         one.provider, one.part, one.price if earns else "", one.fee, one.total, one.points, one.quality, one.until,
-        live, live and one.open and not one.final, one.final, side.counters if side is not None else 0, one.out,
+        live, bargains, one.final, side.counters if side is not None else 0, one.out,
     )  # fmt: skip
 
 

@@ -91,8 +91,10 @@ def stands_of(wish: Wish, board: Board, parts: tuple[str, ...], brief: Brief | N
             if before is None or quoted.fee + setup < before[0]:
                 cheapest[offer.part, offer.provider] = quoted.fee + setup, setup, quoted
     least: dict[str, Exact] = {}
-    for (part, _), (fee, _, _) in cheapest.items():
-        least[part] = min(fee, least.get(part, fee))
+    at = millis(board.at)
+    for (part, _), (fee, _, quoted) in sorted(cheapest.items(), key=lambda item: not _stands(item[1][2], at)):
+        if part not in least or _stands(quoted, at):  # what ran out counts only where there is nothing else
+            least[part] = min(fee, least.get(part, fee))
     whole = sum(least.values(), ZERO)
     found: dict[str, Stand] = {}
     for (part, provider), (fee, setup, quoted) in cheapest.items():
@@ -103,6 +105,11 @@ def stands_of(wish: Wish, board: Board, parts: tuple[str, ...], brief: Brief | N
         bound = bound or quoted.passed is not quoted.tariff
         found[name] = Stand(name, quoted, fee, setup, others, terms, not bound)
     return Stands(found, frozenset(good), judged, pricing, parts)
+
+
+def _stands(quoted: Quoted, at: int) -> bool:
+    """Whether an offer has not run out."""
+    return not quoted.offer.valid_until or at < millis(quoted.offer.valid_until)
 
 
 def _terms(quoted: Quoted, whole: Exact, board: Board, wish: Wish) -> Proposal:

@@ -65,7 +65,11 @@ class Table:
         self._say(questions, seconds)
 
     def counter(self, counters: Mapping[str, CounterOffer], seconds: float) -> None:
-        """Send counter-offers by provider, and wait for the answers; who misses a round is out of it."""
+        """Send counter-offers by provider, and wait for the answers.
+
+        Who misses a round, or answers with what does not count, is out with its offers: a node honours its last bid
+        alone, and that one did not arrive. A node that declines makes no other offer, and stands by its last one.
+        """
         now, deadline = self._times(seconds)
         questions = {
             name: replace(talk.asked, round=talk.asked.round + 1, at=now, deadline=deadline, counter=counter)
@@ -82,21 +86,25 @@ class Table:
                 with contextlib.suppress(RuntimeError):  # this node of ours is stopping
                     end_bid(outside, port, self._known[name], talk.asked.id, "ended", _TELLING)
 
-    def heard(self) -> tuple[Board, tuple[GoodBid, ...]]:
-        """The board with the last bid of each node that still stands."""
+    def heard(self, *, past: bool = False) -> tuple[Board, tuple[GoodBid, ...]]:
+        """The board with the last bid of each node that still stands; with ``past`` also of those that ran out."""
         engine, wish = self.engine, self.wish
         now = engine.clock.now()
         at = datetime.fromisoformat(now)
         bids = tuple(
             talk.good
             for _, talk in sorted(self.nodes.items())
-            if talk.good is not None and datetime.fromisoformat(talk.good.bid.valid_until) > at
+            if talk.good is not None and (past or datetime.fromisoformat(talk.good.bid.valid_until) > at)
         )
         return on_board(wish, board_of(engine, wish, now, wish.request.approve), bids), bids
 
     def stands(self, brief: Brief | None = None) -> Stands:
         """Everything that could be taken now, valued; only what gives what a ``brief`` needs, if there is one."""
         return stands_of(self.wish, self.heard()[0], self.parts, brief)
+
+    def past(self) -> Stands:
+        """The same with bids that ran out: they can not be taken, but their nodes may still be bargained with."""
+        return stands_of(self.wish, self.heard(past=True)[0], self.parts)
 
     @property
     def out(self) -> dict[str, str]:
@@ -142,5 +150,8 @@ class Table:
             return
         missed = answers.missed.get(name)
         why = missed.why if missed is not None else "It is no longer in the catalog."
-        self.nodes[name] = NodeTalk(question, before.good if before is not None else None, True, why)
+        declined = missed is not None and missed.reason == "declined"  # that takes back nothing
+        if declined and before is not None and before.good is not None:
+            why = "It makes no other offer."
+        self.nodes[name] = NodeTalk(question, before.good if before is not None and declined else None, True, why)
         self.messages.append(Message(name, sent, missed=why))

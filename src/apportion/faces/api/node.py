@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from apportion.adapters.waiting import Outside
 from apportion.engine.access import Keyring, all_keys, new_key
+from apportion.engine.broker.farewells import Farewells
 from apportion.engine.cursor import make_secret
 from apportion.engine.engine import Engine
 from apportion.engine.events.outbox import FIRST
@@ -20,6 +21,7 @@ from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
+from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
@@ -59,6 +61,7 @@ class Node:
         self._reading = self._exporting = self._planning = 0
         self.providers: ProviderPort | None = None
         self._receiving: dict[str, Receiving] = {}
+        self.mender = Mender(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
 
@@ -80,6 +83,13 @@ class Node:
                 engine, port, self.outside, self._till(name), pace=pace, alert=lambda payment: self.on_late(payment)
             )
             self.gatherer.also(name, lambda look=cashier.look: None if self.draining else look())  # type: ignore[misc]
+
+    def broker_by(self, port: ProviderPort) -> None:
+        """Ask provider nodes this way, and tell them when what they agreed to has ended; before the start."""
+        self.providers = port
+        for name, engine in self.engines.items():
+            farewells = Farewells(engine, port, self.outside)
+            self.gatherer.also(name, lambda look=farewells.look: None if self.draining else look())  # type: ignore[misc]
 
     def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
@@ -135,6 +145,7 @@ class Node:
         self.gatherer.start()
         self.hub.start(loop)
         self.deliveries.start(loop)
+        self.mender.start(loop)
 
     @property
     def ready(self) -> bool:

@@ -16,6 +16,7 @@ from apportion.faces.cli import (
     funds,
     inquiry,
     market,
+    negotiate,
     payments,
     plan,
     pricing,
@@ -38,7 +39,7 @@ PROGRAM = __name__.partition(".")[0]
 GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Start": [start.demo, start.init],
     "Price": [pricing.rate, pricing.allocate],
-    "Broker": [plan.plan, segment.segment],
+    "Broker": [plan.plan, negotiate.negotiate, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],

@@ -211,13 +211,13 @@ def _served(charge: Charge, mine: Share) -> Iterator[tuple[PriceLine, Exact]]:
 
 def _told(charge: Charge, mine: Share, words: Words) -> Iterator[tuple[PriceLine, Exact, Component]]:
     """Price lines in words; where the payer wants it so, those of each other provider as one sum under its name."""
+    summed = words.summed(charge.tariff, mine.account)
+    delivered = {portion.part: portion.provider for portion in charge.portions} if summed else {}
     sums: dict[str, tuple[PriceLine, Exact, Component]] = {}
-    delivered = {portion.part: portion.provider for portion in charge.portions}
     for line, exact in _served(charge, mine):
-        tariff = line.tariff or charge.tariff
-        said = words.component(charge.service, tariff, line.component, line.measure)
+        said = words.component(charge.service, line.tariff or charge.tariff, line.component, line.measure)
         part, colon, _ = line.component.partition(": ")
-        if not colon or part not in delivered or not words.summed(tariff, mine.account):
+        if not colon or part not in delivered:
             yield line, exact, said
             continue
         name = words.provider(delivered[part])[0]
