@@ -15,7 +15,8 @@ from apportion.engine.broker.replacing import Replace, replacement
 from apportion.errors import RefusalCode, Refused
 from apportion.model.plan import PlanLine, Scenario
 from apportion.model.session_asked import Chosen, Ended, Report, SessionCommand
-from tests.properties.bazaar import Bazaar, Best, Runs, bazaar, priced
+from tests.properties.bazaar import Bazaar, bazaar
+from tests.properties.brute import Best, Runs, priced
 from tests.sessions import Rig
 
 PROVE_EVERY = 5  # proofs take longer than all else

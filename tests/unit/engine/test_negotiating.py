@@ -25,6 +25,7 @@ from apportion.engine.verify import Outside as Against
 from apportion.engine.verify import verify_store
 from apportion.errors import RefusalCode, Refused
 from apportion.model.access import AccessRole, Credential
+from apportion.model.command import BuyAllowance
 from apportion.model.negotiation import Issues, Mandate
 from apportion.model.request import Limits, Request
 from apportion.model.session_asked import ChosenInput
@@ -328,6 +329,49 @@ def test_an_auction_pays_the_second_price_and_the_first_offer_its_own(room: Bega
     assert second.plan.scenarios[0].parts[0].provider == "oak"
     assert Decimal(alone.plan.scenarios[0].cost) == Decimal("15")
     assert here.refused("negotiate", given=NegotiationAsked(request(), mode="first-offer"))[1] == "mode"
+    here.proven()
+
+
+def test_what_allowances_cover_costs_nothing_more(room: Began) -> None:
+    here = room(bargainer("oak", "0.10"))
+    bought = BuyAllowance(payer="ada", currency="EUR", price="30", measure="minutes", units="100", reference="a")
+    here.engine.writer.commit([bought])
+    shown = here.begin(Mandate("1", seconds=10))
+    assert shown.plan is not None and Decimal(shown.plan.scenarios[0].total) == 0
+    here.proven()
+
+
+def test_a_price_that_an_agreement_settles_is_not_bargained_about(room: Began) -> None:
+    here = room(
+        bargainer("oak", "0.10"), bargainer("elm", "0.10"),
+        more='''
+[tariffs.ours]
+currency = "EUR"
+components = [{ kind = "unit", name = "talk", measure = "minutes", price = "0.14" }]
+[agreements.ours]
+service = "call"
+payer = "ada"
+provider = "elm"
+tariff = "ours"
+''',
+    )  # fmt: skip
+    shown = here.begin()
+    assert Decimal(offer(shown, "elm").total) == Decimal("16.92") and not offer(shown, "elm").open  # (0.10 + 14) × 1.2
+    assert here.refused("counter", shown.id, CounterAsked("9", "elm")) == (RefusalCode.CONFLICT, "provider")
+    agreed = here.begin(Mandate("17", seconds=20))
+    assert agreed.plan is not None and Decimal(agreed.plan.scenarios[0].total) <= Decimal("16.92")
+    here.proven()
+
+
+def test_who_pays_together_is_led_by_the_operator(room: Began) -> None:
+    here = room(bargainer("oak", "0.10"))
+    both = Request("call", (PayerUse("ada"), PayerUse("ben")), {"minutes": "100"})
+    shown = here.do("negotiate", given=NegotiationAsked(both))
+    assert here.do("negotiation", shown.id, caller=ADA).id == shown.id
+    assert here.refused("agree", shown.id, AgreeAsked(), caller=ADA)[0] is RefusalCode.NOT_FOUND
+    agreed = here.do("agree", shown.id, AgreeAsked())
+    shares = [Decimal(one.amount) for one in agreed.plan.scenarios[0].shares]
+    assert len(shares) == 2 and sum(shares) == Decimal("19.92")
     here.proven()
 
 

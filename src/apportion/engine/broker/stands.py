@@ -25,6 +25,8 @@ from apportion.money.exact import ZERO
 from apportion.stages.broker.mandate import needed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: how many standing offers for a part are compared with those that are bargained about, by price and by quality
+FEW = 20
 replace = msgspec.structs.replace
 
 
@@ -104,7 +106,21 @@ def stands_of(wish: Wish, board: Board, parts: tuple[str, ...], brief: Brief | N
         bound = quoted.offer.id not in board.bids or not quoted.cost.num or not quoted.fee.num
         bound = bound or quoted.passed is not quoted.tariff
         found[name] = Stand(name, quoted, fee, setup, others, terms, not bound)
-    return Stands(found, frozenset(good), judged, pricing, parts)
+    return Stands(_few(found), frozenset(good), judged, pricing, parts)
+
+
+def _few(found: dict[str, Stand]) -> dict[str, Stand]:
+    """All who bargain, and of the many others for each part the cheapest and the best."""
+    kept, settled = set[str](), dict[str, list[Stand]]()
+    for stand in found.values():
+        if stand.open:
+            kept.add(stand.name)
+        else:
+            settled.setdefault(stand.quoted.offer.part, []).append(stand)
+    for some in settled.values():
+        kept |= {one.name for one in sorted(some, key=lambda one: one.terms.amount)[:FEW]}
+        kept |= {one.name for one in sorted(some, key=lambda one: (-one.terms.quality, one.terms.amount))[:FEW]}
+    return {name: stand for name, stand in found.items() if name in kept}
 
 
 def _stands(quoted: Quoted, at: int) -> bool:

@@ -27,8 +27,8 @@ NEGOTIATIONS: tuple[Operation, ...] = (
         door.negotiate, (_O, _U, _P), takes=NegotiationAsked, status=201, problems=_ASKED, **_MOVE,
         more="With a `mandate` an agent bargains with all nodes at once until it agrees, walks away, or its time is"
         " over, and the answer says how it ended; the mandate is kept nowhere and no provider learns of it. Without one"
-        " the answer holds the first offers, and the negotiation stays open for `seconds`. Nodes have the request's `ask`"
-        " milliseconds for each round, the service's `deadline` when that is 0. What is agreed is a plan,"
+        " the answer holds the first offers, and the negotiation stays open for `seconds`. Nodes have the request's"
+        " `ask` milliseconds for each round, the service's `deadline` when that is 0. What is agreed is a plan,"
         " accepted like any other. It is not repeated by itself when an answer is lost: look at GET /v1/negotiations.",
     ),
     op(

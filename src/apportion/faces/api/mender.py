@@ -21,8 +21,10 @@ from apportion.engine.gather import Full, Job
 from apportion.errors import NotFound, Refused, StoreUnavailable
 
 T = TypeVar("T")
-#: seconds between two looks; so many are mended at a time; the first and the longest pause after a refusal
-LOOK, AT_ONCE, FIRST, LONGEST = 1.0, 2, 2.0, 300.0
+#: seconds between two looks; for so many a crew is found at a time, and so many wait for that at most
+LOOK, AT_ONCE, WAITING = 1.0, 2, 2000
+#: seconds of the first and the longest pause after a refusal
+FIRST, LONGEST = 2.0, 300.0
 
 
 class House(Protocol):
@@ -45,6 +47,7 @@ class Mender:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[str, tuple[float, float]] = {}  # when it may be tried again, and the pause before that
         self._tasks: list[asyncio.Task[None]] = []
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to look."""
@@ -59,29 +62,32 @@ class Mender:
             await asyncio.wait(tasks, timeout=LOOK)
 
     async def _run(self, tenant: str) -> None:
-        mending, refused = Mending(), set[str]()
+        mending, known = Mending(), set[str]()
         while not self._node.draining:
             await asyncio.sleep(LOOK)
             committer = self._node.engines[tenant].committer
             terms = committer.terms if committer is not None else None
             if terms is None or not wanted(terms.catalog):
                 continue
+            now = time.monotonic()
+            again = {id for id in known if id not in self._busy and self._refused.get(id, (0.0, 0.0))[0] <= now}
             try:
-                found = await self._node.plan(tenant, partial(mending.look, again=refused))
+                found = await self._node.plan(tenant, partial(mending.look, again=again))
             except (Full, NotFound, StoreUnavailable):
                 continue
             except Exception as error:
                 self._node.crash("mending", error)
                 continue
-            for gone in refused - {one.session for one in found}:
-                self._refused.pop(gone, None)
-            refused = {one.session for one in found}  # until it is mended, or lost no more
+            lost = {one.session for one in found}
+            for whole in again - lost:  # it was mended, or has lost nobody any more
+                self._refused.pop(whole, None)
+            known = (known - again) | lost
             self._begin(tenant, found)
 
     def _begin(self, tenant: str, found: list[Broken]) -> None:
         now = time.monotonic()
         for one in found:
-            if len(self._busy) >= AT_ONCE:
+            if len(self._busy) >= WAITING:
                 return
             due, _ = self._refused.get(one.session, (0.0, 0.0))
             if one.session not in self._busy and due <= now:
@@ -90,12 +96,11 @@ class Mender:
 
     async def _mend(self, tenant: str, one: Broken) -> None:
         """One attempt."""
-        node = self._node
+        node, given = self._node, Replace(one.lost, None)
         try:
             with suppress(Full, StoreUnavailable):  # it is looked at again in a moment
-                found = await node.plan(
-                    tenant, lambda engine: replacement(engine, one.session, Replace(one.lost, None))
-                )
+                async with self._room:  # those who ask for plans need the threads too
+                    found = await node.plan(tenant, partial(replacement, session=one.session, given=given))
                 outcome = await node.write(Job(tenant, [found], lambda engine, outcomes: outcomes[0]))
                 if outcome.refusal is not None:
                     raise Refused(outcome.refusal)
