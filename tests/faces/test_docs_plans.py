@@ -13,7 +13,7 @@ import pytest
 from apportion.engine.broker.scenarios import quality_points
 from apportion.model.market import Weights
 from apportion.money import Exact
-from apportion.stages.broker.choose import PROOF_STEPS, STEPS
+from apportion.stages.broker.choosing.choose import PROOF_STEPS, STEPS
 from tests.faces.driving import ROOT, Cli
 from tests.faces.test_docs_commands import DOCS, Terminals, blocks, missing
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from apportion.engine.bargaining.decision import NegotiationDecision
 from apportion.engine.broker.decision import CrewDecision, FarewellDecision, PlanDecision
-from apportion.engine.broker.negotiated import NegotiationDecision
 from apportion.engine.charging import UsageDecision
 from apportion.engine.credit.decision import CreditDecision
 from apportion.engine.funding.granting import StockDecision

@@ -30,7 +30,7 @@ from apportion.model.command import (
 )
 from apportion.model.usage import Usage
 from apportion.ports import Clock, Outside, ProviderPort, Random, Signer, Store
-from apportion.stages.broker.program import Solver
+from apportion.stages.broker.choosing.program import Solver
 
 
 class Engine:

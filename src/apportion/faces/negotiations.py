@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from apportion.engine.broker.negotiation_views import NegotiationView
+from apportion.engine.bargaining.views import NegotiationView
 from apportion.engine.exchange import Nothing
 from apportion.model.negotiation import Mandate, Mode
 from apportion.model.request import Request

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from apportion.adapters.catalog_file import parse_catalog
 from apportion.adapters.outside import signature_holds
 from apportion.adapters.waiting import Outside
-from apportion.engine.broker.negotiation_views import NegotiationView, OfferStands, negotiation_line, talks_of
+from apportion.engine.bargaining.views import NegotiationView, OfferStands, negotiation_line, talks_of
 from apportion.engine.engine import Engine
 from apportion.engine.exchange import Nothing
 from apportion.engine.operations import BY_NAME

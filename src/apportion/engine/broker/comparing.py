@@ -11,8 +11,8 @@ from apportion.engine.broker.board import Board
 from apportion.engine.broker.pricing import Pricing, Quoted
 from apportion.engine.broker.scenarios import Found
 from apportion.engine.broker.weighing import Weighed
-from apportion.stages.broker.choose import choose
-from apportion.stages.broker.question import FEE, RANK, Aim, Choice, Option, Question
+from apportion.stages.broker.choosing.choose import choose
+from apportion.stages.broker.choosing.question import FEE, RANK, Aim, Choice, Option, Question
 
 replace = msgspec.structs.replace
 _DEAREST: Aim = (((FEE, -1),),)

@@ -8,7 +8,7 @@ from apportion.engine.broker.pricing import Pricing, amount_text
 from apportion.engine.broker.trying import Tried
 from apportion.engine.broker.wish import Wish
 from apportion.money import Exact
-from apportion.stages.broker.question import Miss
+from apportion.stages.broker.choosing.question import Miss
 
 _TOLD = 5
 

@@ -27,7 +27,7 @@ from apportion.model.plan import PlanLine, PlanMade, PlanState, Scenario
 from apportion.model.profile import Billing
 from apportion.model.request import Request
 from apportion.money import Money
-from apportion.stages.broker.question import Miss
+from apportion.stages.broker.choosing.question import Miss
 
 replace = msgspec.structs.replace
 

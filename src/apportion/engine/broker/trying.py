@@ -15,7 +15,7 @@ from apportion.engine.broker.wish import Kept, Wish
 from apportion.engine.engine import Engine
 from apportion.model.market import Placement, Relaxable
 from apportion.money import Exact
-from apportion.stages.broker.question import Miss
+from apportion.stages.broker.choosing.question import Miss
 
 HUNDRED = Exact(100)
 

@@ -13,7 +13,7 @@ from apportion.faces.cli.reach import Reach, changing
 from apportion.faces.tables import Table, trimmed
 
 if TYPE_CHECKING:
-    from apportion.engine.broker.negotiation_views import NegotiationView, OfferStands
+    from apportion.engine.bargaining.views import NegotiationView, OfferStands
     from apportion.faces.negotiations import Negotiations
     from apportion.model.negotiation import Mandate
     from apportion.model.session_asked import Asked
@@ -166,7 +166,7 @@ def _ended(books: Reach, found: NegotiationView, answer: TableAnswer, *, begin: 
 
 
 def _tell(found: NegotiationView) -> None:
-    print(f"\n{found.id}: {found.answered} of {found.asked} provider nodes bargained, {found.round} rounds.")
+    print(f"\n{found.id}: {found.answered} of {found.asked} provider nodes bargained, rounds: {found.round}.")
     if found.plan is None:
         print(f"Nothing was agreed: {found.reason or 'its time was over'}.")
         return
@@ -186,12 +186,13 @@ def _show(found: NegotiationView, answer: TableAnswer) -> None:
 
 def _row(one: OfferStands, found: NegotiationView) -> tuple[str, ...]:
     price, fee, total = (trimmed([text])[0] if text else "" for text in (one.price, one.fee, one.total))
+    until = one.until[11:19] if one.until[:10] == found.at[:10] else one.until[:10]  # the day, when it is another
     if found.plan is not None:
         taken = {(part.provider, part.part) for scenario in found.plan.scenarios for part in scenario.parts}
         said = "taken" if (one.provider, one.part) in taken else ""
     else:
         said = one.out or ("bargains" if one.open else "will not move" if one.live else "")
-    return one.provider, one.part, price, fee, total, str(one.points) if fee else "", one.until[:19], said
+    return one.provider, one.part, price, fee, total, str(one.points) if fee else "", until, said
 
 
 def _read(path: str, kind: type[T]) -> T:
