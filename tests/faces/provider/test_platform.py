@@ -145,6 +145,9 @@ def test_who_changes_its_price_once_it_is_chosen_gets_nothing(platform: Platform
     problem = platform.accept(plan, status=409)
     assert problem["code"] == "plan_ended" and platform.turncoat in problem["detail"]
     assert platform.balance("ada", "held") == held, "nothing is held"
+    known = {one["id"]: one for one in platform.ask("GET", "/v1/providers?limit=200")["data"]}
+    [standing] = known[platform.turncoat]["standing"]
+    assert standing["failed"] == 1, "it is remembered against it"
     again = platform.patient(platform.turncoat)
     assert chosen(again) == "r0"
 

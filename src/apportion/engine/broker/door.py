@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from apportion.engine.broker.confirming import confirmed
+from apportion.engine.broker.confirming import Unconfirmed, confirmed
 from apportion.engine.broker.planning import found_plan
 from apportion.engine.broker.replacing import replacement
 from apportion.engine.broker.views import (
@@ -31,9 +31,10 @@ from apportion.engine.visible import Sight, nothing
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.model.access import AccessRole, Credential
 from apportion.model.command import Outcome
-from apportion.model.plan import PlanLine, PlanMade
+from apportion.model.plan import PlanLine, PlanMade, PlanState
 from apportion.model.request import Request, Requests
 from apportion.model.session_asked import ChosenInput
+from apportion.model.standing import Observe, Observed
 
 _LINE = msgspec.json.Decoder(PlanLine)
 _SCAN = 10_000
@@ -164,12 +165,20 @@ def explanation(engine: Engine, call: Call) -> Explanation:
 
 
 def accept(engine: Engine, call: Call) -> list[object]:
-    """Accept a scenario; providers whose signed bid is part of it confirm first that they stand by it."""
+    """Accept a scenario; providers whose signed bid is part of it confirm first that they stand by it.
+
+    That one does not is remembered against it, as any other failure.
+    """
     given: ChosenInput = call.given
     line = plan_line(engine, call.id)
     if not may_see(line, call.caller, frozenset(Sight(engine, call.caller).own)):
         raise nothing()
-    confirmed(engine, line, given.scenario or line.preferred, candidates_of(engine, line.id))
+    if line.state is PlanState.QUOTED and engine.clock.now() < line.due:
+        try:
+            confirmed(engine, line, given.scenario or line.preferred, candidates_of(engine, line.id))
+        except Unconfirmed as broken:
+            failure = Observe(service=line.service, provider=broken.provider, observed=Observed(succeeded=False))
+            return [broken.refusal, failure]
     return accept_plan(call)
 
 
