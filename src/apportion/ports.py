@@ -339,6 +339,54 @@ class PaymentPort(Protocol):
         """What became of an order; never charges anything."""
 
 
+class PayoutPort(Protocol):
+    """A processor of transfers to providers; an order names a provider's ``destination`` as its ``method``.
+
+    Both calls are awaited on the outside thread; neither raises for what it was answered.
+    """
+
+    def pay(self, order: PaymentOrder) -> Coroutine[Any, Any, PaymentResult]:
+        """Pay an order, once per id; never ``absent``."""
+
+    def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
+        """What became of an order; never pays anything."""
+
+
+class BankTransfer(msgspec.Struct, frozen=True):
+    """One credit transfer of a file for the bank: ``units`` (cents) to the account ``iban`` of ``name``."""
+
+    id: str
+    name: str
+    iban: str
+    bic: str
+    units: int
+    text: str
+
+
+class BankFile(msgspec.Struct, frozen=True):
+    """Credit transfers from the account ``iban`` of ``name``; ``id`` is the same for the same file for ever."""
+
+    id: str
+    at: str
+    name: str
+    iban: str
+    bic: str
+    currency: str
+    transfers: tuple[BankTransfer, ...]
+
+
+class Bank(Protocol):
+    """How a bank wants to be told."""
+
+    def pain001(self, file: BankFile) -> bytes:
+        """The file as ISO 20022 pain.001.001.03, valid by its schema.
+
+        Raises:
+            Refused: BAD_INPUT, when a name or IBAN is none that the format can say.
+            Misconfigured: a package is missing.
+        """
+
+
 class Heard(msgspec.Struct, frozen=True):
     """What a provider node sent back: ``body``, or the ``fault`` when there is none."""
 

@@ -30,6 +30,7 @@ from apportion.engine.payments.decision import PaymentDecision
 from apportion.engine.prefetch import prefetch
 from apportion.engine.rejecting import RefusalDecision, RejectDecision
 from apportion.engine.sessions.decision import SessionDecision
+from apportion.engine.settling.decision import SettlingDecision
 from apportion.engine.terms import Terms
 from apportion.engine.turns import Turns
 from apportion.engine.undecided import Salvaged, Undecided, salvage
@@ -42,6 +43,7 @@ from apportion.model.credit import CreditCommand
 from apportion.model.payment import EndPayment, RequestPayment, SendPayment
 from apportion.model.plan import CrewFound, PlanMade
 from apportion.model.session_asked import SessionCommand
+from apportion.model.settlement import SettlingCommand
 from apportion.model.standing import MarketCommand
 from apportion.model.talks import LapseNegotiation, NegotiationMove
 from apportion.ports import Clock, Random, Signer, Store
@@ -53,7 +55,7 @@ GROUP = 1000
 Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
     | SessionDecision | MarketDecision | PlanDecision | CrewDecision
-    | RefusalDecision | NegotiationDecision
+    | RefusalDecision | NegotiationDecision | SettlingDecision
 )  # fmt: skip
 Decided = tuple[Work, list[Outcome]]
 #: whether there is anything to keep, the outcomes, and the checkpoint to announce
@@ -249,6 +251,8 @@ class Committer(Turns):
             return RefusalDecision(command)
         if isinstance(command, MarketCommand):
             return MarketDecision(command, self.terms)
+        if isinstance(command, SettlingCommand):
+            return SettlingDecision(command, self.terms)
         return ValueDecision(command, self.terms)  # type: ignore[arg-type]
 
     def version(self, id: str) -> Terms:

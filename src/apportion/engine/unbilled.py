@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -23,6 +24,7 @@ from apportion.ports import Store
 from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
 
 INCOME = ("opening", "topup")
+PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 _PASSED_OVER = ("charge", "adjustment")
 _LABELS = {"true-up": "Rounding paid back"}
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
@@ -61,21 +63,27 @@ class Party(msgspec.Struct):
         self.last = line
         self.issued.append(line)
         self.loose = []
-        self.open = {key: kept for key, kept in self.open.items() if kept[0].end > datetime.fromisoformat(line.end)}
+        ended = datetime.fromisoformat(line.end)
+        self.open = {key: kept for key, kept in self.open.items() if not line.settlement and kept[0].end > ended}
 
 
 class Unbilled:
-    """All parties of a tenant with what is open on them, as one pass over the journal finds it."""
+    """All parties of a tenant with what is open on them, as one pass over the journal finds it.
 
-    def __init__(self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset]) -> None:
-        self._store, self._tenant, self._assets = store, tenant, assets
+    With ``payers`` left out, only providers; ``read`` then begins where all of theirs is covered.
+    """
+
+    def __init__(
+        self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset], *, payers: bool = True
+    ) -> None:
+        self._store, self._tenant, self._assets, self._payers = store, tenant, assets, payers
         self._spoken: dict[str, tuple[Words, Terms]] = {}
-        self._latest = ""
+        self._latest = "" if payers else terms.version
         self.parties: dict[str, Party] = {}
         handles = store.all_handles(tenant)
         provider_calendar = Calendar(zone=terms.catalog.zone)
         for key, account in store.all_accounts(tenant):
-            if account.role is Role.PAYER:
+            if account.role is Role.PAYER and payers:
                 owner = handles.get(account.party, "")
                 calendar = terms.calendar(owner)
             elif account.role is Role.PROVIDER:
@@ -83,10 +91,13 @@ class Unbilled:
             else:
                 continue
             self.parties[account.public] = Party(account, assets[account.asset], owner, calendar)
-        self._read(store, tenant)
+        if payers:
+            self.read(0, store.head(tenant, 0)[0])
 
-    def _read(self, store: Store, tenant: int) -> None:
-        for n, body, _ in store.journal(tenant, 0, 0, store.head(tenant, 0)[0]):
+    def read(self, after: int, upto: int, also: Callable[[bytes], None] = lambda body: None) -> None:
+        """Count what the rows after one, up to another, say; ``also`` is shown each."""
+        for n, body, _ in self._store.journal(self._tenant, 0, after, upto):
+            also(body)
             if b'"type":"charge"' in body:
                 self._charge(record_of(n, body))
                 continue
@@ -95,9 +106,14 @@ class Unbilled:
                     self._entry(_ENTRIES.decode(line))
                 elif line.startswith(b'{"type":"statement"'):
                     document = _DOCUMENTS.decode(line)
-                    self.parties[document.account].cover(document)
+                    self._cover(document)
                 elif line.startswith(b'{"type":"catalog"'):
                     self._latest = msgspec.json.decode(line, type=CatalogLine).id
+
+    def _cover(self, document: StatementLine) -> None:
+        party = self.parties.get(document.account)
+        if party is not None and (self._payers or not document.settlement):
+            party.cover(document)  # advices behind the end of a settlement are its own
 
     def _speaks(self, charge: Charge) -> tuple[Words, Terms]:
         """The catalog version that a charge was made by (a close: the latest), in words and compiled."""
@@ -113,8 +129,8 @@ class Unbilled:
         words, terms = self._speaks(record.charge)
         charge = with_lines(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
-        billed, borne = as_billed(charge)
-        for share in billed.shares:
+        billed, borne = as_billed(charge) if self._payers else (charge, {})
+        for share in billed.shares if self._payers else ():
             party = self.parties[share.account]
             tally = party.tally(self._period(party, charge))
             assert isinstance(tally, PayerTally)
@@ -193,7 +209,9 @@ def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
     for entry in party.loose:
         amount = next(leg.amount for leg in entry.legs if leg.account == party.account.public)
         label = _LABELS.get(entry.kind, entry.kind.capitalize())
-        if isinstance(tally, ProviderTally):
+        if isinstance(tally, ProviderTally) and entry.kind in PAID_OUT:
+            tally.pay(-atoms_of(amount, party.asset))
+        elif isinstance(tally, ProviderTally):
             tally.adjust(atoms_of(amount, party.asset), label)
         elif entry.kind in INCOME:
             tally.receive(Received(entry.at, entry.kind, amount, entry.cause))
