@@ -14,6 +14,7 @@ from apportion.engine.payments.words import explain_payment
 from apportion.engine.query import AnyLine, Record
 from apportion.engine.rating import Given, prepare
 from apportion.engine.sessions.words import explain_session, slice_section
+from apportion.engine.settling.words import explain_settling
 from apportion.engine.terms import Terms
 from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.model.charge import Charge
@@ -21,7 +22,7 @@ from apportion.model.ids import read_key
 from apportion.model.journal import AccountLine, CatalogLine, Entry, HoldLine, ImportLine, UsageLine
 from apportion.money import Exact
 
-_KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy")
+_KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy", "obl")
 _SCANNED = re.compile(r"[a-z]{2,5}_[0-9a-z]{1,60}", re.ASCII)
 
 
@@ -38,6 +39,8 @@ def explain(engine: Engine, id: str, view: View) -> Explanation:
         return explain_payment(engine, name)
     if name.startswith("ses_") and view.kind == "operator":
         return explain_session(engine, name)
+    if name.startswith(("stl_", "pyo_")) and view.kind == "operator":
+        return explain_settling(engine, name)
     lines = _lines(engine, name)
     if any(isinstance(line, Charge) for line in lines) and name[:3] in ("chg", "usg", "ent"):
         return _charge(engine, "chg" + name[3:], view, part)

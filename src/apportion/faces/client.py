@@ -27,6 +27,7 @@ from apportion.faces.following import Following
 from apportion.faces.market import Market
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.settling import Settling
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
@@ -46,6 +47,7 @@ class Client(Asking):
         super().__init__(url, key, tries, patience, transport)
         self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
         self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
+        self.settling = Settling(self.ask, self.pages)
 
     # money
 

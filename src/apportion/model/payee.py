@@ -44,9 +44,7 @@ def check_payee(given: Payee) -> Payee:
     if bic and not _BIC.fullmatch(bic):
         raise refuse(RefusalCode.BAD_INPUT, "is no BIC.", field="bic", fix="8 or 11 characters, such as COBADEFFXXX.")
     if (iban and not name) or len(name) > _NAME_MAX or not (name.isprintable() or not name):
-        raise refuse(
-            RefusalCode.BAD_INPUT, f"of the holder has 1 to {_NAME_MAX} characters that print.", field="name"
-        )
+        raise refuse(RefusalCode.BAD_INPUT, f"of the holder has 1 to {_NAME_MAX} characters that print.", field="name")
     if given.destination:
         check_method(given.destination, "destination")
     return Payee(name, iban, bic, given.destination)

@@ -32,8 +32,9 @@ class Transfer(msgspec.Struct, frozen=True):
 class SettlementLine(CourseLine, frozen=True, tag="settlement", kw_only=True):
     """A settlement of one currency: it covers all that was booked in the rows ``after`` < n ≤ ``upto``, for ever.
 
-    Its PositionLines stand in the same row. ``credited`` is what they come to and ``payable`` what is to be paid of it.
-    ``payments`` follow from the ``mode``. ``over`` are the accounts that owe more than their net debit cap allows.
+    ``head`` is the chain's at ``upto``. Its PositionLines stand in the same row: ``credited`` is what they come to and
+    ``payable`` what is to be paid of it. ``payments`` follow from the ``mode``. ``over`` are the accounts that owe more
+    than their net debit cap allows.
     ``previous`` is the settlement before it, of any currency.
     """
 
@@ -43,6 +44,7 @@ class SettlementLine(CourseLine, frozen=True, tag="settlement", kw_only=True):
     mode: str
     after: int
     upto: int
+    head: str
     providers: int
     credited: str
     payable: str
@@ -56,7 +58,7 @@ class PositionLine(CourseLine, frozen=True, tag="position", kw_only=True):
 
     ``closing`` = ``opening`` + ``credited`` − ``paid`` is the balance of the account at the row ``upto`` of its
     settlement. ``credited`` = ``credits`` − ``debits`` + ``obliged``, the last one by obligations among providers.
-    ``payable`` + ``residue_out`` − ``residue_in`` = ``credited``: it is the sum of the remittance advices of the window,
+    ``payable`` + ``residue_out`` − ``residue_in`` = ``credited``: it is the sum of the remittance advices since then,
     of which ``advice`` is the last. What that covers was booked before ``end``.
     """
 
@@ -80,9 +82,9 @@ class PositionLine(CourseLine, frozen=True, tag="position", kw_only=True):
 class PayoutLine(CourseLine, frozen=True, tag="payout", kw_only=True):
     """A payment of a settlement after a change; ``n`` counts them. ``state`` is a PaymentState value.
 
-    It goes ``by`` a ``file`` for the bank, by a ``transfer`` that a processor makes, as a ``collection`` from a provider
-    that owes, or ``direct`` between two providers. ``amount`` of a file or transfer lies in clearing from the first line
-    on until it has ended; the others move nothing before they are confirmed. ``tries`` is how often it was sent, always
+    It goes ``by`` a ``file`` for the bank, a ``transfer`` that a processor makes, as a ``collection`` from a provider
+    that owes, or ``direct`` between two of them. ``amount`` of a file or transfer lies in clearing from the first line
+    on until it ends; the others move nothing before they are confirmed. ``tries`` is how often it was sent, always
     under its own id; ``asked`` how often its outcome was asked for. ``reference`` is the bank's or processor's name for
     it, ``reason`` what was said last; ``late`` when it had gone without an outcome for too long. What was ordered of a
     settlement at one time is a ``batch``, counted from 1: a file for the bank holds one of them.

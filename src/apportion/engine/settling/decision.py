@@ -367,9 +367,7 @@ def _oblige(work: Work, terms: Terms, command: Oblige) -> Outcome:
     debtor = work.account(Role.PROVIDER, command.debtor, asset)
     creditor = work.account(Role.PROVIDER, command.creditor, asset)
     movements = [(debtor, -atoms), (creditor, atoms)]
-    entry = book(
-        key_id("ent", key), key_id("obl", key), "obligation", work.at, (str(asset), asset.scale), movements
-    )
+    entry = book(key_id("ent", key), key_id("obl", key), "obligation", work.at, (str(asset), asset.scale), movements)
     work.touch_all(movements)
     work.record(key, "done", digest, encode(entry))
     return Outcome(None, key_id("obl", key), n=work.head[0])

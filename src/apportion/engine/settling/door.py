@@ -13,12 +13,11 @@ from apportion.engine.exchange import Amount, Currency, Input, Name, Text
 from apportion.engine.settling.decision import FILE
 from apportion.engine.settling.payees import PLATFORM, payee_of, put_payee
 from apportion.engine.settling.run import settle
+from apportion.engine.settling.standing import find_payout, find_settlement
 from apportion.engine.settling.views import (
     PayoutView,
     SettlementView,
     Showing,
-    find_payout,
-    find_settlement,
     transfer_of,
 )
 from apportion.engine.verbs import Call
@@ -237,5 +236,3 @@ def payee(engine: Engine, call: Call) -> Payee:
 def _own(call: Call) -> None:
     if call.caller.role is AccessRole.PROVIDER and call.id != call.caller.party:
         raise nothing()
-
-

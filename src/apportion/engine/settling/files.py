@@ -9,7 +9,8 @@ from apportion.engine.engine import Engine
 from apportion.engine.settling.decision import FILE
 from apportion.engine.settling.netted import grain_of
 from apportion.engine.settling.payees import PLATFORM, payee_of
-from apportion.engine.settling.views import FileQuery, PaymentFile, Showing, find_settlement
+from apportion.engine.settling.standing import find_settlement
+from apportion.engine.settling.views import FileQuery, PaymentFile, Showing
 from apportion.engine.verbs import Call
 from apportion.errors import Misconfigured, RefusalCode, refuse
 from apportion.model.payee import Payee
@@ -27,7 +28,7 @@ def payment_file(engine: Engine, call: Call) -> PaymentFile:
     """The file of a batch; the same bytes whenever it is asked for, as long as nobody moves to another bank.
 
     Raises:
-        Refused: NOT_FOUND when nothing was ordered by file; BAD_INPUT when it is not known where somebody has its money.
+        Refused: NOT_FOUND when nothing was ordered by file; BAD_INPUT when nobody knows where the money is to go.
     """
     query: FileQuery = call.query
     settlement, showing = find_settlement(engine, call.id), Showing(engine, call)
@@ -42,7 +43,9 @@ def payment_file(engine: Engine, call: Call) -> PaymentFile:
     asset = engine.books.asset(settlement.asset.partition("/")[0])
     name = f"{settlement.number}-{batch}"
     if query.format == "csv":
-        return PaymentFile(f"{name}.csv", "text/csv", batch, len(mine), _table(engine, showing, settlement, mine, asset))
+        return PaymentFile(
+            f"{name}.csv", "text/csv", batch, len(mine), _table(engine, showing, settlement, mine, asset)
+        )
     raw = _pain001(engine, showing, settlement, mine, asset)
     return PaymentFile(f"{name}.xml", "application/xml", batch, len(mine), raw.decode())
 
@@ -78,14 +81,10 @@ def _pain001(
         raise Misconfigured("Nothing here writes files for a bank.")
     first = lines[0]
     id = f"{settlement.number}-{first.batch}-{settlement.id[4:12]}"
-    return engine.bank.pain001(
-        BankFile(id, first.requested, own.name, own.iban, own.bic, asset.code, tuple(transfers))
-    )
+    return engine.bank.pain001(BankFile(id, first.requested, own.name, own.iban, own.bic, asset.code, tuple(transfers)))
 
 
-def _table(
-    engine: Engine, showing: Showing, settlement: SettlementLine, lines: list[PayoutLine], asset: Asset
-) -> str:
+def _table(engine: Engine, showing: Showing, settlement: SettlementLine, lines: list[PayoutLine], asset: Asset) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -47,9 +47,7 @@ def owed_of(
 def transfers(asset: Asset, mode: Mode, owed: Iterable[Owed]) -> tuple[Transfer, ...]:
     """The payments of a settlement as its line says them."""
     digits = minor_of(asset)
-    return tuple(
-        Transfer(one.debtor, one.creditor, decimal_text(one.units, digits)) for one in payments(mode, owed)
-    )
+    return tuple(Transfer(one.debtor, one.creditor, decimal_text(one.units, digits)) for one in payments(mode, owed))
 
 
 def units_of(text: str) -> int:

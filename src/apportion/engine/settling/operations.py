@@ -72,8 +72,8 @@ SETTLING: tuple[Operation, ...] = (
             _C.BAD_INPUT, _C.BAD_AMOUNT, _C.UNKNOWN_ASSET, _C.UNKNOWN_PROVIDER, _C.CONFLICT, _C.PAYMENT_LIMIT,
             _C.OVERFLOW,
         ),
-        more="Such as what one collects for another, or interconnection. The next settlement nets it. Nobody comes to owe"
-        " more than its net debit cap (`debit_caps` of the catalog).",
+        more="Such as what one collects for another, or interconnection. The next settlement nets it. Nobody comes to"
+        " owe more than its net debit cap (`debit_caps` of the catalog).",
     ),
     op(
         "put_payee", "PUT /v1/payees/{id}", "Keep where a provider has its money; `platform` for the platform.",

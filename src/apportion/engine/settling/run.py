@@ -15,26 +15,23 @@ import msgspec
 from apportion.engine.billing import Issuing
 from apportion.engine.close import true_up
 from apportion.engine.engine import Engine
-from apportion.engine.settling.netted import grain_of, owed_of, transfers, units_of
+from apportion.engine.settling.netted import owed_of, transfers, units_of
+from apportion.engine.settling.standing import LAST, NUMBER, last_run, last_settlement, settlement_key
 from apportion.engine.settling.window import Legs, Moved
 from apportion.engine.terms import Terms
 from apportion.engine.unbilled import Party, Unbilled
-from apportion.engine.work import Work, encode
-from apportion.ledger import proof
-from apportion.model.account import Role
+from apportion.engine.work import Work
 from apportion.model.calendar import Period
-from apportion.model.ids import key_id, number_id, read_key
+from apportion.model.ids import key_id, number_id
 from apportion.model.journal import StatementLine
 from apportion.model.settlement import Mode, PositionLine, SettlementLine
 from apportion.money import Asset, Money
 from apportion.money.exact import decimal_text
-from apportion.ports import Store
 from apportion.stages.settle import over_caps
 from apportion.stages.statement import ProviderTally, atoms_of
 from apportion.stages.statement.downward import minor_of
 
-LAST, NUMBER = "settlement", "number:settlement"  # facts: the id of the last settlement, and how many there are
-_LINE, _POSITION = msgspec.json.Decoder(SettlementLine), msgspec.json.Decoder(PositionLine)
+_POSITION = msgspec.json.Decoder(PositionLine)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -59,36 +56,6 @@ def _anything(engine: Engine) -> bool:
     return last is None or engine.store.head(engine.tenant, 0)[0] > last.upto
 
 
-def last_settlement(engine: Engine) -> SettlementLine | None:
-    """The newest settlement of any currency."""
-    id = engine.store.fact(engine.tenant, LAST)
-    return find_line(engine.store, engine.tenant, id) if id else None
-
-
-def last_run(engine: Engine) -> list[SettlementLine]:
-    """The settlements of the last run, one per currency."""
-    found: list[SettlementLine] = []
-    line = last_settlement(engine)
-    while line is not None and (not found or line.upto == found[0].upto):
-        found.append(line)
-        line = find_line(engine.store, engine.tenant, line.previous) if line.previous else None
-    return found[::-1]
-
-
-def find_line(store: Store, tenant: int, id: str) -> SettlementLine | None:
-    """A settlement by its id."""
-    found = store.courses(tenant, [id]).get(id) if id.startswith("stl_") else None
-    return _LINE.decode(found.line) if found is not None else None
-
-
-def positions_of(store: Store, tenant: int, line: SettlementLine) -> list[PositionLine]:
-    """The positions of a settlement, in the order of their accounts; they stand in its row."""
-    key = read_key(line.id)
-    seen = store.seen(tenant, [key])[key]
-    rows = store.row(tenant, 0, seen.n).split(b"\n")
-    return [_POSITION.decode(row) for row in rows if row.startswith(b'{"type":"position"')]
-
-
 class _Settling:
     """One run on the working set of its turn."""
 
@@ -98,7 +65,7 @@ class _Settling:
         self._terms: Terms = engine.terms()
         last = last_settlement(engine)
         self._previous, self._after = (last.id, last.upto) if last is not None else ("", 0)
-        self._upto = work.head[0]
+        self._upto, self._head = work.head[0], work.head[1].hex()
         self._number = int(self._store.fact(self._tenant, NUMBER) or 0)
         self._issuing: Issuing | None = None
 
@@ -128,7 +95,7 @@ class _Settling:
             by_id[id].last = _as_last(_POSITION.decode(course.line), str(by_id[id].asset))
 
     def _currency(self, asset: Asset, parties: list[Party], legs: Legs) -> SettlementLine:
-        key = proof.record_key("settlement", f"{asset}\x00{self._after}")
+        key = settlement_key(str(asset), self._head)
         self._number += 1
         id, number = key_id("stl", key), f"SET-{self._number:06}"
         self._issuing = self._issuing_for(id)
@@ -141,7 +108,7 @@ class _Settling:
         pairs = {pair: atoms for pair, atoms in legs.pairs.items() if pair[0] in payable and pair[1] in payable}
         line = SettlementLine(
             id=id, number=number, at=self._work.at, asset=str(asset), mode=self._mode.value, after=self._after,
-            upto=self._upto, providers=len(lines), credited=_sum(lines, "credited", asset.scale),
+            upto=self._upto, head=self._head, providers=len(lines), credited=_sum(lines, "credited", asset.scale),
             payable=_sum(lines, "payable", minor_of(asset)),
             payments=transfers(asset, self._mode, owed_of(asset, payable, pairs)),
             over=self._over(parties, asset), previous=self._previous,
@@ -217,6 +184,3 @@ def _as_last(line: PositionLine, asset: str) -> StatementLine:
 
 def _sum(lines: Iterable[PositionLine], name: str, digits: int) -> str:
     return decimal_text(sum(units_of(getattr(line, name)) for line in lines), digits)
-
-
-__all__ = ["Run", "find_line", "grain_of", "last_run", "last_settlement", "positions_of", "settle"]

@@ -14,7 +14,7 @@ from apportion.engine.exchange import PageQuery
 from apportion.engine.settling.decision import payouts_of
 from apportion.engine.settling.netted import grain_of, units_of
 from apportion.engine.settling.payees import PLATFORM
-from apportion.engine.settling.run import find_line, last_settlement, positions_of
+from apportion.engine.settling.standing import find_line, find_payout, find_settlement, last_settlement, positions_of
 from apportion.engine.verbs import Call
 from apportion.engine.visible import Sight, nothing
 from apportion.model.account import Role
@@ -26,7 +26,6 @@ from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import minor_of
 
 Format = Literal["pain001", "csv"]
-_PAYOUT = msgspec.json.Decoder(PayoutLine)
 
 
 class PositionView(msgspec.Struct, frozen=True):
@@ -238,34 +237,6 @@ def _sums(lines: list[PositionLine], line: SettlementLine) -> tuple[str, str, in
     scale, digits = (len(text.partition(".")[2]) for text in (line.credited, line.payable))
     credited, payable = (sum(units_of(getattr(one, name)) for one in lines) for name in ("credited", "payable"))
     return decimal_text(credited, scale), decimal_text(payable, digits), len(lines)
-
-
-def find_settlement(engine: Engine, name: str) -> SettlementLine:
-    """A settlement by its id or number.
-
-    Raises:
-        Refused: NOT_FOUND.
-    """
-    line = find_line(engine.store, engine.tenant, name)
-    if line is None and name.startswith("SET-"):
-        line = last_settlement(engine)
-        while line is not None and line.number != name:
-            line = find_line(engine.store, engine.tenant, line.previous) if line.previous else None
-    if line is None:
-        raise nothing()
-    return line
-
-
-def find_payout(engine: Engine, id: str) -> PayoutLine:
-    """A payout as it stands.
-
-    Raises:
-        Refused: NOT_FOUND.
-    """
-    found = engine.store.courses(engine.tenant, [id]).get(id) if id.startswith("pyo_") else None
-    if found is None:
-        raise nothing()
-    return _PAYOUT.decode(found.line)
 
 
 def settlements(engine: Engine, call: Call) -> SettlementPage:

@@ -154,7 +154,7 @@ class Audit:
         self._rest(row, at, charge, usage)
         self.funding.row_ends(row)
         self.market.row_ends(row)
-        self.settlings.row_ends(row)
+        self.settlings.row_ends(row, self.chain.head)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:

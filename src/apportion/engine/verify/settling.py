@@ -6,11 +6,11 @@ import msgspec
 
 from apportion.engine.settling.decision import OUTWARD, payout_id
 from apportion.engine.settling.netted import grain_of, owed_of, transfers, units_of
+from apportion.engine.settling.standing import settlement_key
 from apportion.engine.settling.window import OBLIGATION, Moved
 from apportion.engine.unbilled import PAID_OUT
 from apportion.engine.verify.books import Books, atoms, loose_atoms
 from apportion.engine.verify.verdict import Findings, Row
-from apportion.ledger import proof
 from apportion.model.ids import key_id, number_id, read_number
 from apportion.model.journal import CourseLine, Entry, StatementLine
 from apportion.model.payment import LIVE, PaymentState
@@ -19,6 +19,7 @@ from apportion.money import parse_asset
 from apportion.money.exact import decimal_text
 
 _FAILED, _SUCCEEDED = PaymentState.FAILED.value, PaymentState.SUCCEEDED.value
+_HEADS = 100_000
 _ORDER = [state.value for state in PaymentState]
 _ENDS = {("file", _SUCCEEDED): "payout-paid", ("transfer", _SUCCEEDED): "payout-paid", ("direct", _SUCCEEDED): "direct",
          ("file", _FAILED): "payout-failed", ("transfer", _FAILED): "payout-failed",
@@ -45,6 +46,7 @@ class Settlings:
         self._closing: dict[str, PositionLine] = {}
         self._run: tuple[int, int, set[str]] = (0, 0, set())  # the last window, and whose settlement it was
         self._previous, self._count = "", 0
+        self._heads: dict[int, str] = {}  # of the rows since the last leg, one of which a settlement ends at
         self._settled: tuple[int, SettlementLine] | None = None  # of the row at hand
         self._positions: list[PositionLine] = []
         self._payments: dict[tuple[str, str, str], int] = {}  # units of each payment
@@ -99,8 +101,8 @@ class Settlings:
         elif isinstance(line, PayoutLine):
             self._payout(row, index, line)
 
-    def row_ends(self, row: Row) -> None:
-        """A settlement stands in a row with all of its positions; a payout with the entry that it makes."""
+    def row_ends(self, row: Row, head: bytes) -> None:
+        """A settlement has all of its positions beside it, a payout its entry; ``head`` is the chain's after it."""
         if self._settled is not None:
             index, line = self._settled
             self._settled = None
@@ -109,6 +111,9 @@ class Settlings:
         for id, kind in self._expected:
             self.findings.add("payout", row.place(), id, f"has no entry of the kind {kind} beside it.")
         self._expected.clear()
+        if self._last_leg == row.n or len(self._heads) > _HEADS:
+            self._heads.clear()
+        self._heads[row.n] = head.hex()
 
     def _window(self, row: Row, line: SettlementLine) -> list[str]:
         """What is wrong with its place in the chain of settlements."""
@@ -124,7 +129,9 @@ class Settlings:
             wrong += self._left_over(upto)
             self._run = line.after, line.upto, {line.asset}
         self._count += 1
-        key = proof.record_key("settlement", f"{line.asset}\x00{line.after}")
+        key = settlement_key(line.asset, line.head)
+        if self._heads.get(line.upto, line.head) != line.head:
+            wrong.append("names another head of the chain than its last row has.")
         if line.id != key_id("stl", key) or line.number != f"SET-{self._count:06}" or line.previous != self._previous:
             wrong.append(f"is not number {self._count}, after {self._previous or 'none'}.")
         if self._last_leg > line.upto:
@@ -180,12 +187,16 @@ class Settlings:
             return "is of an account that was given no advice."
         for name in ("credits", "debits", "obliged", "credited", "paid"):
             if values[name] != getattr(moved, name):
-                return f"says {name} {getattr(one, name)}, the entries give {decimal_text(getattr(moved, name), scale)}."
+                return (
+                    f"says {name} {getattr(one, name)}, the entries give {decimal_text(getattr(moved, name), scale)}."
+                )
         last = self._closing.get(one.account)
         before = (last.closing, last.residue_out) if last is not None else ("0", "0")
         standing = self.books.standing(one.account)
         if values["opening"] != loose_atoms(before[0], scale) or values["closing"] != standing.posted:
-            return f"goes from {one.opening} to {one.closing}; the account stood at {before[0]} and has another balance."
+            return (
+                f"goes from {one.opening} to {one.closing}; the account stood at {before[0]} and has another balance."
+            )
         if values["opening"] + values["credited"] - values["paid"] != values["closing"]:
             return "does not add up."
         residues = loose_atoms(one.residue_in, scale), loose_atoms(one.residue_out, scale)
@@ -241,16 +252,12 @@ class Settlings:
             "payout-failed": ("clearing", payout.creditor), "collection": ("cash", payout.debtor),
             "direct": (payout.creditor, payout.debtor),
         }[line.kind]  # fmt: skip
-        found = {account: value for account, value in legs.items()}
-        named = {self._named(account): value for account, value in found.items()}
-        if {**found, **named}.get(less) != -amount or {**found, **named}.get(more) != amount or len(legs) != 2:
+        found = legs | {self.books.standing(account).line.role: value for account, value in legs.items()}
+        if (found.get(less), found.get(more), len(legs)) != (-amount, amount, 2):
             self.findings.add("payout", row.place(index), line.id, f"is not {payout.amount} as {line.kind}.")
         grain = grain_of(parse_asset(payout.asset))
         if line.kind == "payout" and 2 * self.books.standing(payout.creditor).posted < -grain:
             self.findings.add("payout", row.place(index), line.id, f"is above the position of {payout.creditor}.")
-
-    def _named(self, account: str) -> str:
-        return self.books.standing(account).line.role
 
     def finish(self) -> None:
         """All before the last window is settled; clearing holds what is under way, and nothing else."""

@@ -24,6 +24,7 @@ from apportion.faces.cli import (
     segment,
     serving,
     sessions,
+    settling,
     start,
     trust,
 )
@@ -40,6 +41,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Price": [pricing.rate, pricing.allocate],
     "Broker": [plan.plan, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
+    "Settle": [settling.settle, settling.settlements, settling.payout, settling.payee, settling.oblige],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
