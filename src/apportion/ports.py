@@ -14,6 +14,7 @@ from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
 from apportion.model.hold import Hold
+from apportion.model.payee import BankFile
 from apportion.model.payment import check_method
 
 Key = bytes
@@ -339,40 +340,8 @@ class PaymentPort(Protocol):
         """What became of an order; never charges anything."""
 
 
-class PayoutPort(Protocol):
-    """A processor of transfers to providers; an order names a provider's ``destination`` as its ``method``.
-
-    Both calls are awaited on the outside thread; neither raises for what it was answered.
-    """
-
-    def pay(self, order: PaymentOrder) -> Coroutine[Any, Any, PaymentResult]:
-        """Pay an order, once per id; never ``absent``."""
-
-    def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
-        """What became of an order; never pays anything."""
-
-
-class BankTransfer(msgspec.Struct, frozen=True):
-    """One credit transfer of a file for the bank: ``units`` (cents) to the account ``iban`` of ``name``."""
-
-    id: str
-    name: str
-    iban: str
-    bic: str
-    units: int
-    text: str
-
-
-class BankFile(msgspec.Struct, frozen=True):
-    """Credit transfers from the account ``iban`` of ``name``; ``id`` is the same for the same file for ever."""
-
-    id: str
-    at: str
-    name: str
-    iban: str
-    bic: str
-    currency: str
-    transfers: tuple[BankTransfer, ...]
+class PayoutPort(PaymentPort, Protocol):
+    """A processor of transfers: ``charge`` pays an order out, once per id, to the provider that its ``method`` names."""
 
 
 class Bank(Protocol):

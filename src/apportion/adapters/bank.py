@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from apportion.errors import Misconfigured, RefusalCode, refuse
-from apportion.ports import BankFile
+from apportion.model.payee import BankFile
 
 SCHEMA = "pain.001.001.03"
 

@@ -30,6 +30,29 @@ class Payee(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         return "Payee(…)"  # where somebody has money has no place in a log
 
 
+class BankTransfer(msgspec.Struct, frozen=True):
+    """One credit transfer of a file for the bank: ``units`` (cents) to the account ``iban`` of ``name``."""
+
+    id: str
+    name: str
+    iban: str
+    bic: str
+    units: int
+    text: str
+
+
+class BankFile(msgspec.Struct, frozen=True):
+    """Credit transfers from the account ``iban`` of ``name``; ``id`` is the same for the same file for ever."""
+
+    id: str
+    at: str
+    name: str
+    iban: str
+    bic: str
+    currency: str
+    transfers: tuple[BankTransfer, ...]
+
+
 def check_payee(given: Payee) -> Payee:
     """The same as banks write it: an IBAN without spaces, in capitals.
 

@@ -102,10 +102,6 @@ class HttpPayouts(HttpPayments):
 
     path = "/payouts"
 
-    async def pay(self, order: PaymentOrder) -> PaymentResult:
-        """Pay an order, once per id."""
-        return await self.charge(order)
-
 
 #: which status says what: an answer that contradicts itself is none
 _MEANT = {"succeeded": (200, 201), "pending": (200, 202), "failed": (200, 201, 402), "absent": (404,)}

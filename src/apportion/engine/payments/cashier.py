@@ -23,7 +23,7 @@ from apportion.model.payment import LIVE, EndPayment, PaymentLine, PaymentState,
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import Outside, PaymentOrder, PaymentResult
+from apportion.ports import Outside, PaymentOrder, PaymentPort, PaymentResult
 
 AT_ONCE = 50  # calls under way at the same time
 Write = Callable[[Any, Callable[[], None]], None]
@@ -56,7 +56,7 @@ class Cashier:
     def __init__(
         self,
         engine: Engine,
-        port: Any,  # a PaymentPort
+        port: PaymentPort,
         outside: Outside,
         write: Write,
         *,
@@ -110,10 +110,7 @@ class Cashier:
         for (line, order), outcome in zip(ready, outcomes, strict=True):
             if outcome.refusal is None:
                 sent = msgspec.structs.replace(line, n=line.n + 1)
-                self._call(sent, lambda order=order: self._begin(order))  # type: ignore[misc]
-
-    def _begin(self, order: PaymentOrder) -> Any:
-        return self._port.charge(order)
+                self._call(sent, lambda order=order: self._port.charge(order))  # type: ignore[misc]
 
     def _order(self, line: PaymentLine) -> PaymentOrder | None:
         """What the processor is told; None when the payer's means of payment is gone."""

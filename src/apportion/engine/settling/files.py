@@ -13,12 +13,11 @@ from apportion.engine.settling.standing import find_settlement
 from apportion.engine.settling.views import FileQuery, PaymentFile, Showing
 from apportion.engine.verbs import Call
 from apportion.errors import Misconfigured, RefusalCode, refuse
-from apportion.model.payee import Payee
+from apportion.model.payee import BankFile, BankTransfer, Payee
 from apportion.model.settlement import PayoutLine, SettlementLine
 from apportion.money import Asset, Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import BankFile, BankTransfer
 from apportion.stages.statement.downward import minor_of
 
 _COLUMNS = ("payout", "settlement", "provider", "name", "iban", "bic", "amount", "currency", "state", "requested")

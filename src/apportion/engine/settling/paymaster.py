@@ -26,9 +26,6 @@ class Paymaster(Cashier):
     end: ClassVar[Any] = EndPayout
     _decode = staticmethod(msgspec.json.Decoder(PayoutLine).decode)  # type: ignore[assignment]
 
-    def _begin(self, order: PaymentOrder) -> Any:
-        return self._port.pay(order)
-
     def _order(self, line: Any) -> PaymentOrder | None:
         """What the processor is told; None when nobody knows any more where the money is to go."""
         engine = self._engine

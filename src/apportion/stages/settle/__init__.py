@@ -1,4 +1,7 @@
-"""Settling: who owes whom, what is left of it after netting, and what of that is still to be paid. Pure."""
+"""Settling: who owes whom, what is left of it after netting, and what of that is still to be paid.
+
+Owns: obligations, netting, caps, what of a payment is left. Does not own: how an advice is rounded, and any booking.
+"""
 
 from apportion.stages.settle.collect import Collected, collected
 from apportion.stages.settle.netting import PLATFORM, Owed, over_caps, payments, positions
