@@ -108,6 +108,20 @@ def test_a_cycle_among_providers_and_every_way_ends_at_the_same(books: Counting,
     assert books.posted(Role.CLEARING).get("payouts", 0) == 0
 
 
+@pytest.mark.parametrize("mode", ["gross", "net", "multilateral"])
+def test_a_cycle_of_equals_leaves_nothing_to_pay(books: Counting, mode: str) -> None:
+    for debtor, creditor in (("dora", "otto"), ("otto", "sun"), ("sun", "dora")):
+        books.oblige(debtor, creditor, "7.25", debtor)
+    line = books.one(mode)
+    assert {name: one.payable for name, one in books.positions(line).items()} == dict.fromkeys(
+        ("dora", "otto", "sun"), "0.00"
+    )
+    assert len(line.payments) == (0 if mode == "multilateral" else 3)
+    for one in books.payouts(line) if books.order(line).refusal is None else ():
+        assert books.end(one.id, "succeeded").refusal is None
+    assert set(books.posted().values()) == {0}
+
+
 def test_an_obligation_is_booked_once_within_the_cap(books: Counting) -> None:
     first = books.oblige("wire", "sun", "20", "r1")
     assert books.oblige("wire", "sun", "20", "r1").id == first.id

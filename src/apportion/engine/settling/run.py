@@ -80,7 +80,7 @@ class _Settling:
         made: list[SettlementLine] = []
         for number, asset in sorted(self._engine.books.assets.items()):
             mine = [party for party in unbilled.parties.values() if party.account.asset == number]
-            mine = [party for party in mine if legs.moved[party.account.public] != Moved()]
+            mine = [party for party in mine if legs.moved[party.account.public].legs]
             if mine:
                 made.append(self._currency(asset, sorted(mine, key=lambda party: party.account.id), legs))
         assert self._issuing is not None

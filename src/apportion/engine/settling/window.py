@@ -28,6 +28,8 @@ class Moved(msgspec.Struct):
     debits: int = 0
     obliged: int = 0
     paid: int = 0
+    legs: int = 0
+    payouts: int = 0  # of the legs, those that only paid out
 
     @property
     def credited(self) -> int:
@@ -36,13 +38,15 @@ class Moved(msgspec.Struct):
 
     @property
     def earned(self) -> bool:
-        """Whether anything but payouts moved."""
-        return bool(self.credits or self.debits or self.obliged)
+        """Whether anything but payouts moved, though it may have come to nothing."""
+        return self.legs > self.payouts
 
     def take(self, kind: str, atoms: int) -> None:
         """Count one leg."""
+        self.legs += 1
         if kind in PAID_OUT:
             self.paid -= atoms
+            self.payouts += 1
         elif kind == OBLIGATION:
             self.obliged += atoms
         elif atoms > 0:
