@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -27,6 +27,7 @@ INCOME = ("opening", "topup")
 PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 _PASSED_OVER = ("charge", "adjustment")
 _LABELS = {"true-up": "Rounding paid back"}
+_CHARGE, _ENTRY, _OF_CHARGE = b'{"type":"charge"', b'{"type":"entry"', b'"cause":"chg_'
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
 _ENTRIES = msgspec.json.Decoder(Entry)
 
@@ -99,10 +100,12 @@ class Unbilled:
         for n, body, _ in self._store.journal(self._tenant, 0, after, upto):
             also(body)
             if b'"type":"charge"' in body:
-                self._charge(record_of(n, body))
-                continue
+                for record in _records(n, body):
+                    self._charge(record)
+                if body.count(_ENTRY) == body.count(_OF_CHARGE):
+                    continue
             for line in body.split(b"\n"):
-                if line.startswith(b'{"type":"entry"'):
+                if line.startswith(_ENTRY):
                     self._entry(_ENTRIES.decode(line))
                 elif line.startswith(b'{"type":"statement"'):
                     document = _DOCUMENTS.decode(line)
@@ -167,6 +170,20 @@ class Unbilled:
             party = self.parties.get(leg.account)
             if party is not None:
                 party.loose.append(entry)
+
+
+def _records(n: int, body: bytes) -> Iterator[Record]:
+    """The charges of a row, each with the usage before it; nearly always it is one."""
+    if body.count(_CHARGE) == 1:
+        yield record_of(n, body)
+        return
+    usage = b""
+    for line in body.split(b"\n"):
+        if line.startswith(b'{"type":"usage"'):
+            usage = line
+        elif line.startswith(_CHARGE):
+            yield record_of(n, b"\n".join(filter(None, (usage, line))))
+            usage = b""
 
 
 Borne = dict[str, list[tuple[str, str]]]

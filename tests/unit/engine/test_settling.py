@@ -15,15 +15,19 @@ from apportion.engine.explain import View
 from apportion.engine.inquiry import explain
 from apportion.engine.settling.files import payment_file
 from apportion.engine.settling.payees import payee_of, put_payee
+from apportion.engine.settling.run import settle
 from apportion.engine.settling.views import FileQuery
 from apportion.engine.verbs import Call
 from apportion.errors import RefusalCode, Refused
 from apportion.model.access import AccessRole, Credential
 from apportion.model.account import Role
+from apportion.model.market import Placement
 from apportion.model.payee import Payee, valid_iban
-from apportion.model.settlement import EndPayout, SendPayout, Wanted
+from apportion.model.settlement import EndPayout, Mode, SendPayout, Wanted
 from apportion.model.statement import Remittance
+from tests.plans import PlanRig
 from tests.settling import IBAN, Counting
+from tests.unit.engine.test_planned_sessions import relay, with_offer
 
 OPERATOR = Credential("", "main", AccessRole.OPERATOR, "", "")
 
@@ -261,3 +265,18 @@ def test_settlements_and_payouts_are_explained(books: Counting) -> None:
         assert explain(books.engine, one.id, View("operator", "")).holds
         books.end(one.id, "succeeded")
         assert explain(books.engine, one.id, View("operator", "")).holds
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_placement_fees_are_set_off_or_paid_apart(mode: Mode) -> None:
+    paid = Placement("first", "call", "bridge-b", bound="5", fee="0.02")
+    rig = PlanRig(with_offer("9999", first=paid))
+    rig.top_up("ada", "10")
+    id = rig.accepted(rig.quote(parts=relay(placed=True, placement="first")))
+    rig.report(id, 1, "60", seconds=60)
+    rig.end(id)
+    owners = rig.engine.books.owners() | {"": ""}
+    line = settle(rig.engine, mode).settlements[0]
+    pays = {(owners[one.debtor], owners[one.creditor]): one.amount for one in line.payments}
+    apart = {("", "bridge-b"): "0.13", ("bridge-b", ""): "0.02"}
+    assert pays == {("", "telco"): "0.06", **(apart if mode is Mode.GROSS else {("", "bridge-b"): "0.11"})}
