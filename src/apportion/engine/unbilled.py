@@ -9,7 +9,7 @@ import msgspec
 
 from apportion.engine.catalogs import load_terms
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
-from apportion.engine.inquiry import with_lines
+from apportion.engine.inquiry import with_lines, with_part_lines
 from apportion.engine.query import Record, record_of
 from apportion.engine.terms import Terms
 from apportion.errors import Refused
@@ -130,7 +130,7 @@ class Unbilled:
 
     def _charge(self, record: Record) -> None:
         words, terms = self._speaks(record.charge)
-        charge = with_lines(record, terms).charge
+        charge = (with_lines if self._payers else with_part_lines)(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
         billed, borne = as_billed(charge) if self._payers else (charge, {})
         for share in billed.shares if self._payers else ():

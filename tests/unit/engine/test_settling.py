@@ -201,11 +201,15 @@ def test_a_transfer_ends_by_the_word_of_its_processor_alone(books: Counting) -> 
     refused = books.end(one.id, "succeeded").refusal
     assert refused is not None and refused.code is RefusalCode.CONFLICT
     assert books.tell(EndPayout(one.id, 1, "succeeded", "18.00", "EUR")).refusal is not None  # it was never sent
+    other = next(other for other in books.payouts(line) if other.id != one.id)
+    assert books.end(other.id, "failed").refusal is None  # nobody outside has heard of it
     later = "2026-11-20T10:00:30.000000Z"
     assert books.tell(SendPayout(one.id, 1, later)).refusal is None
+    refused = books.end(one.id, "failed").refusal
+    assert refused is not None and refused.code is RefusalCode.CONFLICT
     assert books.tell(SendPayout(one.id, 1, later)).refusal is not None  # another node was first
     assert books.tell(EndPayout(one.id, 2, "unknown", due=later)).refusal is None
-    assert books.payout(one.id).state == "unknown" and books.posted(Role.CLEARING)["payouts"] == money("49.36")
+    assert books.payout(one.id).state == "unknown" and books.posted(Role.CLEARING)["payouts"] == 18
     books.tell(EndPayout(one.id, 3, "succeeded", "17.00", "EUR", due=later))
     assert (books.payout(one.id).state, books.payout(one.id).reason) == ("unknown", "other_amount")
     assert books.tell(EndPayout(one.id, 4, "succeeded", "18.00", "EUR")).refusal is None

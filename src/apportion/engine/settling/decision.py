@@ -260,7 +260,7 @@ def _send(work: Work, command: SendPayout, line: PayoutLine) -> Outcome:
 def _end(work: Work, command: EndPayout, line: PayoutLine) -> Outcome:
     """Note what came of it. An outcome counts whoever brings it; no outcome, only while nothing else came."""
     operator = command.word == "operator"
-    if operator and line.by == TRANSFER:
+    if operator and line.by == TRANSFER and (line.state, command.outcome) != (_CREATED, _FAILED):
         raise refuse(
             RefusalCode.CONFLICT, "only the processor of transfers can tell how it ended.", field="id",
             fix="Wait: it is asked until it says so.",

@@ -62,7 +62,8 @@ SETTLING: tuple[Operation, ...] = (
     ),
     op(
         "fail_payout", "POST /v1/payouts/{id}/fail", "Say that a payout has not arrived, or has come back.", door.fail,
-        (_O,), takes=door.FailInput, **_ENDS, more="The money is the provider's again, and may be ordered once more.",
+        (_O,), takes=door.FailInput, **_ENDS, more="The money is the provider's again, and may be ordered once more."
+        " Of a transfer only before it was sent.",
     ),
     op(
         "oblige", "POST /v1/obligations", "Let one provider owe another, once per reference.", door.oblige, (_O,),

@@ -7,6 +7,8 @@ import msgspec
 from apportion.engine.engine import Engine
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
+from apportion.ledger.chart import account_key
+from apportion.model.account import Role
 from apportion.model.payee import Payee, check_payee
 
 PLATFORM = "platform"  # the name under which the platform's own account is kept
@@ -23,7 +25,7 @@ def put_payee(engine: Engine, name: str, given: Payee) -> Payee:
     """Keep where somebody has its money; an empty one takes that back.
 
     Raises:
-        Refused: BAD_INPUT; UNKNOWN_PROVIDER when the catalog has none of this name.
+        Refused: BAD_INPUT; CONFLICT; UNKNOWN_PROVIDER when neither the catalog nor the books have one of this name.
     """
     providers = engine.terms().catalog.providers
     if name == PLATFORM and name in providers:
@@ -31,7 +33,7 @@ def put_payee(engine: Engine, name: str, given: Payee) -> Payee:
             RefusalCode.CONFLICT, "is both the platform and a provider of the catalog.", field="id",
             fix="Give the provider another id.",
         )  # fmt: skip
-    if name != PLATFORM and name not in providers:
+    if name != PLATFORM and name not in providers and not _has_account(engine, name):
         raise refuse(RefusalCode.UNKNOWN_PROVIDER, f"the catalog has no provider {name[:60]!r}.", field="id")
     payee = check_payee(given)
 
@@ -41,6 +43,12 @@ def put_payee(engine: Engine, name: str, given: Payee) -> Payee:
 
     engine.writer.booked(keep)
     return payee
+
+
+def _has_account(engine: Engine, name: str) -> bool:
+    """Whether a provider that the catalog no longer has is still owed something, or was."""
+    keys = [account_key(Role.PROVIDER, name, str(asset)) for asset in engine.books.assets.values()]
+    return bool(engine.store.account_keys(engine.tenant, keys))
 
 
 def _document(name: str) -> str:
