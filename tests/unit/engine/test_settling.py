@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 import xmlschema
 from sepaxml import validation
@@ -21,10 +23,15 @@ from apportion.engine.verbs import Call
 from apportion.errors import RefusalCode, Refused
 from apportion.model.access import AccessRole, Credential
 from apportion.model.account import Role
+from apportion.model.agreement import Part, Service
 from apportion.model.market import Placement
+from apportion.model.party import Payer
 from apportion.model.payee import Payee, valid_iban
 from apportion.model.settlement import EndPayout, Mode, SendPayout, Wanted
 from apportion.model.statement import Remittance
+from apportion.model.tariff import Flat, Tariff
+from apportion.model.usage import PayerUse, Usage
+from tests.book import catalog
 from tests.plans import PlanRig
 from tests.settling import IBAN, Counting
 from tests.unit.engine.test_planned_sessions import relay, with_offer
@@ -284,3 +291,39 @@ def test_placement_fees_are_set_off_or_paid_apart(mode: Mode) -> None:
     pays = {(owners[one.debtor], owners[one.creditor]): one.amount for one in line.payments}
     apart = {("", "bridge-b"): "0.13", ("bridge-b", ""): "0.02"}
     assert pays == {("", "telco"): "0.06", **(apart if mode is Mode.GROSS else {("", "bridge-b"): "0.11"})}
+
+
+def test_each_currency_has_a_settlement_of_its_own_over_the_same_rows(tmp_path: Path) -> None:
+    books = Counting(tmp_path / "two.db")
+    given = catalog(credit="100000")
+    yen = Tariff(id="yen", currency="JPY", components=(Flat(name="start", price="500"),))
+    cost = Tariff(id="cost", currency="JPY", components=(Flat(name="time", price="100.4"),))
+    tour = Service(id="tour", retail="yen", parts={"guide": Part("dora", {"dora": "cost"})})
+    payers = {**given.payers, "ken": Payer("ken", "JPY", credit="100000")}
+    books.engine.apply(
+        msgspec.structs.replace(
+            given, services={**given.services, "tour": tour}, tariffs={**given.tariffs, "yen": yen, "cost": cost},
+            payers=payers,
+        )
+    )  # fmt: skip
+
+    def guide(id: str) -> None:
+        start = datetime(2026, 11, 16, 8, 5, tzinfo=UTC)
+        usage = Usage("desk", id, "tour", start, None, (PayerUse("ken"),))
+        assert books.engine.charge([usage])[0].refusal is None
+
+    books.ride(1)
+    guide("1")
+    euro, yen_ = books.settle().settlements
+    assert (euro.asset, yen_.asset, euro.number, yen_.number) == ("EUR/9", "JPY/6", "SET-000001", "SET-000002")
+    assert (yen_.after, yen_.upto, yen_.previous) == (euro.after, euro.upto, euro.id)
+    assert yen_.payments[0].amount == "100"  # the yen has no cents: 0.4 is carried
+    for number in range(2, 4):
+        guide(str(number))
+    third = books.one()
+    assert (third.asset, third.payments[0].amount) == ("JPY/6", "201")  # 0.4 + 200.8
+    books.ride(1)
+    fourth = books.one()
+    assert (fourth.asset, fourth.after, fourth.number) == ("EUR/9", third.upto, "SET-000004")
+    assert books.proven() == []
+    books.engine.close()
