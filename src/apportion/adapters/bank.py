@@ -26,7 +26,10 @@ class SepaBank:
             from sepaxml.validation import ValidationError, try_valid_xml
         except ImportError as error:
             raise Misconfigured("Files for the bank need one more package: pip install 'apportion[payouts]'") from error
-        payer: dict[str, Any] = {"name": file.name, "IBAN": file.iban, "currency": file.currency, "batch": True}
+        payer: dict[str, Any] = {
+            "name": file.name, "IBAN": file.iban, "currency": file.currency, "batch": True,
+            "domestic": file.currency != "EUR",  # SEPA, which it names otherwise, moves euros alone
+        }  # fmt: skip
         sepa = SepaTransfer(payer | ({"BIC": file.bic} if file.bic else {}), schema=SCHEMA, clean=True)
         for one in file.transfers:
             payment: dict[str, Any] = {

@@ -19,6 +19,7 @@ from apportion.money import Asset, Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import minor_of
+from apportion.stages.statement.render import tame
 
 _COLUMNS = ("payout", "settlement", "provider", "name", "iban", "bic", "amount", "currency", "state", "requested")
 
@@ -92,7 +93,7 @@ def _table(engine: Engine, showing: Showing, settlement: SettlementLine, lines: 
         payee = payee_of(engine, provider) or Payee()
         units = Money.parse(line.amount, asset).atoms // grain_of(asset)
         writer.writerow(
-            [line.id, settlement.number, provider, payee.name, payee.iban, payee.bic,
+            [line.id, settlement.number, provider, tame(payee.name), payee.iban, payee.bic,
              decimal_text(units, minor_of(asset)), asset.code, line.state, line.requested]
         )  # fmt: skip
     return text.getvalue()
