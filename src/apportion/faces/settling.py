@@ -64,6 +64,10 @@ class Settling:
         """
         return self._ask("payment_file", settlement, query={"format": format, "batch": str(batch)})
 
+    def payouts(self, state: str = "") -> Iterator[PayoutView]:
+        """Payouts, those of the newest settlement first; of one state if it is named."""
+        return self._pages("payouts", state=state)
+
     def payout(self, id: str) -> PayoutView:
         """One payout as it stands.
 

@@ -81,6 +81,11 @@ def test_it_is_settled_paid_and_confirmed_and_clearing_is_empty(market: Market) 
     status, paid = market.pay(line["number"])
     assert status == 201 and sorted(one["amount"] for one in paid["payouts"]) == ["0.94", "5.21"]
     assert market.posted("clearing") == {"payouts": Decimal("6.15")}
+    pages = [market.ask("operator", "GET", "/v1/payouts?state=created&limit=1")[1]]
+    pages.append(market.ask("operator", "GET", f"/v1/payouts?state=created&limit=1&after={pages[0]['next']}")[1])
+    explained = [one for page in pages for one in page["data"]]
+    assert sum(Decimal(one["amount"]) for one in explained) == Decimal("6.15") and pages[1]["next"] == ""
+    assert [one["creditor"] for one in market.ask("dora", "GET", "/v1/payouts")[1]["data"]] == ["dora"]
     status, file = market.ask("operator", "GET", f"/v1/settlements/{line['id']}/payment-file?format=pain001")
     assert status == 200 and "<CtrlSum>6.15</CtrlSum>" in file["content"]
     for one in paid["payouts"]:
@@ -202,9 +207,7 @@ def test_the_client_nets_a_cycle(market: Market) -> None:
         assert still == {"dora": "4.21", "otto": "1.94"}
 
 
-def test_the_commands_reach_a_node(
-    market: Market, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_reach_a_node(market: Market, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPORTION_KEY", market.key)
     place = ("--store", market.node.url)
     said = cli("settle", "--mode", "gross", *place)
@@ -217,6 +220,9 @@ def test_the_commands_reach_a_node(
     first = out.read_bytes()
     assert cli("payout", "SET-000001", "--format", "pain001", "--out", str(out), *place).code == 0
     assert out.read_bytes() == first
+    listed = cli("payouts", "--state", "created", *place)
+    assert listed.code == 0 and listed.out.count("platform") == 2
+    assert cli("payouts", "--state", "failed", *place, "--json").json == []
 
 
 def test_transfers_are_made_once_though_answers_are_lost(tmp_path: Path) -> None:

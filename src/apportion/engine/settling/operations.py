@@ -52,6 +52,11 @@ SETTLING: tuple[Operation, ...] = (
         more="The same batch gives the same file, with the same message id, so that a bank knows it again.",
     ),
     op(
+        "payouts", "GET /v1/payouts", "List payouts, those of the newest settlement first.", views.payouts,
+        (_O, _A, _P), gives=views.PayoutPage, way=Way.READ, query=views.PayoutQuery, problems=(_C.BAD_INPUT,),
+        more="Those under way by file or transfer are what lies in clearing. Providers see theirs.",
+    ),
+    op(
         "payout", "GET /v1/payouts/{id}", "One payout as it stands.", views.payout, (_O, _A, _P),
         gives=views.PayoutView, **_ONE,
     ),

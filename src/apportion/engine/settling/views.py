@@ -118,6 +118,19 @@ class PayoutView(msgspec.Struct, frozen=True, omit_defaults=True):
     late: str = ""
 
 
+class PayoutQuery(PageQuery, frozen=True):
+    """Only the payouts in one ``state``."""
+
+    state: Literal["", "created", "sent", "unknown", "succeeded", "failed"] = ""
+
+
+class PayoutPage(msgspec.Struct, frozen=True):
+    """Payouts, those of the newest settlement first; ``next`` leads to the following page."""
+
+    data: tuple[PayoutView, ...]
+    next: str = ""
+
+
 class FileQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of a ``batch`` of payouts (the last one, when 0), as pain.001 or CSV."""
 
@@ -268,6 +281,24 @@ def settlement(engine: Engine, call: Call) -> SettlementView:
     if found is None:
         raise nothing()
     return found
+
+
+def payouts(engine: Engine, call: Call) -> PayoutPage:
+    """Payouts, those of the newest settlement first; those under way explain what lies in clearing."""
+    query: PayoutQuery = call.query
+    cursors, showing = Cursors(engine), Showing(engine, call)
+    skipped, at, shown = cursors.read(query.after, f"payouts {query.state}"), 0, list[PayoutView]()
+    line = last_settlement(engine)
+    while line is not None:
+        for part in (part for parts in showing.payouts(line).values() for part in parts):
+            at += 1  # places do not move when a payout ends
+            wanted = query.state in ("", part.state) and showing.concerns(part.debtor, part.creditor)
+            if at > skipped and wanted:
+                if len(shown) == query.limit:
+                    return PayoutPage(tuple(shown), cursors.write(at - 1, f"payouts {query.state}"))
+                shown.append(showing.payout(part))
+        line = find_line(engine.store, engine.tenant, line.previous) if line.previous else None
+    return PayoutPage(tuple(shown))
 
 
 def payout(engine: Engine, call: Call) -> PayoutView:

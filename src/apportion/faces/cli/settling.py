@@ -145,6 +145,23 @@ def payout(
     answer.give(value, said.rstrip())
 
 
+def payouts(
+    *,
+    state: Literal["", "created", "sent", "unknown", "succeeded", "failed"] = "",
+    place: Place = PLACE,
+    answer: TableAnswer = TABLE,
+) -> None:
+    """Payouts as they stand, those of the newest settlement first. What is under way explains what lies in clearing.
+
+    Args:
+        state: Only those created, sent, unknown, succeeded or failed.
+    """
+    with reading(place) as books:
+        found = list(_settling(books).payouts(state))
+    columns = ("id", "debtor", "creditor", "amount", "currency", "by", "batch", "state", "requested", "reason")
+    answer.give(Table.of(found, columns), found)
+
+
 def _ordered(settling: Settling, id: str, how: tuple[str, str, str]) -> tuple[str, dict[str, object]]:
     """Order what is left; what to say of it."""
     from apportion.engine.settling.door import PayoutInput
