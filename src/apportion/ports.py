@@ -14,6 +14,7 @@ from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
 from apportion.model.hold import Hold
+from apportion.model.payee import BankFile
 from apportion.model.payment import check_method
 
 Key = bytes
@@ -337,6 +338,22 @@ class PaymentPort(Protocol):
 
     def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
         """What became of an order; never charges anything."""
+
+
+class PayoutPort(PaymentPort, Protocol):
+    """A processor of transfers: ``charge`` pays an order out, once per id, to the provider its ``method`` names."""
+
+
+class Bank(Protocol):
+    """How a bank wants to be told."""
+
+    def pain001(self, file: BankFile) -> bytes:
+        """The file as ISO 20022 pain.001.001.03, valid by its schema.
+
+        Raises:
+            Refused: BAD_INPUT, when a name or IBAN is none that the format can say.
+            Misconfigured: a package is missing.
+        """
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from apportion.engine.once import Once, OnceDecision
 from apportion.engine.payments.decision import PaymentDecision
 from apportion.engine.rejecting import RefusalDecision, RejectDecision
 from apportion.engine.sessions.decision import SessionDecision
+from apportion.engine.settling.decision import SettlingDecision
 from apportion.engine.terms import Terms
 from apportion.engine.value import ValueDecision
 from apportion.errors import Refusal
@@ -22,13 +23,14 @@ from apportion.model.credit import CreditCommand
 from apportion.model.payment import EndPayment, RequestPayment, SendPayment
 from apportion.model.plan import CrewFound, PlanMade, SayFarewell
 from apportion.model.session_asked import SessionCommand
+from apportion.model.settlement import SettlingCommand
 from apportion.model.standing import MarketCommand
 from apportion.model.talks import LapseNegotiation, NegotiationMove
 
 Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
     | SessionDecision | MarketDecision | PlanDecision | CrewDecision
-    | RefusalDecision | NegotiationDecision | FarewellDecision
+    | RefusalDecision | NegotiationDecision | FarewellDecision | SettlingDecision
 )  # fmt: skip
 
 
@@ -51,6 +53,8 @@ def decision_of(command: object, terms: Terms | None, version: Callable[[str], T
         return SessionDecision(command, terms, version)
     if isinstance(command, MarketCommand):
         return MarketDecision(command, terms)
+    if isinstance(command, SettlingCommand):
+        return SettlingDecision(command, terms)
     if isinstance(command, PlanMade | CrewFound | SayFarewell | NegotiationMove | LapseNegotiation):
         return _of_broker(command, terms, version)
     if isinstance(command, Refusal):

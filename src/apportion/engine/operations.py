@@ -49,6 +49,7 @@ from apportion.engine.payments import door as paying
 from apportion.engine.query import AccountView
 from apportion.engine.sessions import verbs as sessions
 from apportion.engine.sessions.views import ReportsAnswer, SessionPage, SessionView
+from apportion.engine.settling.operations import SETTLING
 from apportion.engine.transfers.operations import TRANSFERS
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole, KeyView, NewKey
@@ -326,7 +327,7 @@ _TABLE: tuple[Operation, ...] = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET)
+OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING)
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 __all__ = ["BATCH_MAX", "BODY_MAX", "BY_NAME", "OPERATIONS", "RECORDS_MAX", "Once", "Operation", "Way"]

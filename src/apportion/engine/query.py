@@ -31,6 +31,7 @@ from apportion.model.journal import (
 from apportion.model.payment import PaidLine, PaymentLine
 from apportion.model.plan import FarewellLine, PlanLine
 from apportion.model.session import GraceLine, SessionLine, WaitLine
+from apportion.model.settlement import PayoutLine, PositionLine, SettlementLine
 from apportion.model.standing import (
     ApprovalLine,
     CapacityLine,
@@ -74,11 +75,14 @@ AnyLine = (
     | PaidLine
     | PaymentLine
     | FarewellLine
+    | PayoutLine
     | PlanLine
+    | PositionLine
     | GraceLine
     | RatingLine
     | ReputationLine
     | SessionLine
+    | SettlementLine
     | WaitLine
     | StatementLine
     | SwitchLine

@@ -28,6 +28,7 @@ from apportion.faces.market import Market
 from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.settling import Settling
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
@@ -48,6 +49,7 @@ class Client(Asking):
         self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
         self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
         self.negotiations = Negotiations(self.ask, self.pages)
+        self.settling = Settling(self.ask, self.pages)
 
     # money
 

@@ -18,6 +18,7 @@ from apportion.engine.events.outbox import FIRST
 from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
+from apportion.engine.settling.paymaster import Paymaster
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
@@ -25,8 +26,7 @@ from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
-from apportion.model.payment import EndPayment
-from apportion.ports import PaymentPort, ProviderPort
+from apportion.ports import PaymentPort, PayoutPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -91,10 +91,18 @@ class Node:
             farewells = Farewells(engine, port, self.outside)
             self.gatherer.also(name, lambda look=farewells.look: None if self.draining else look())  # type: ignore[misc]
 
-    def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
+    def pay_out_by(self, port: PayoutPort, pace: Pace) -> None:
+        """Make transfers to providers by this processor from now on; before the start."""
+        for name, engine in self.engines.items():
+            paymaster = Paymaster(
+                engine, port, self.outside, self._till(name), pace=pace, alert=lambda payout: self.on_late(payout)
+            )
+            self.gatherer.also(name, lambda look=paymaster.look: None if self.draining else look())  # type: ignore[misc]
+
+    def _till(self, tenant: str) -> Callable[[Any, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
 
-        def hand_in(command: EndPayment, done: Callable[[], None]) -> None:
+        def hand_in(command: Any, done: Callable[[], None]) -> None:
             with suppress(Full, StoreUnavailable):
                 self.gatherer.submit(Job(tenant, [command], lambda engine, outcomes: done()))
 

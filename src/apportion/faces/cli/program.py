@@ -25,6 +25,7 @@ from apportion.faces.cli import (
     segment,
     serving,
     sessions,
+    settling,
     start,
     trust,
 )
@@ -41,6 +42,14 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Price": [pricing.rate, pricing.allocate],
     "Broker": [plan.plan, negotiate.negotiate, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
+    "Settle": [
+        settling.settle,
+        settling.settlements,
+        settling.payout,
+        settling.payouts,
+        settling.payee,
+        settling.oblige,
+    ],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
