@@ -14,6 +14,7 @@ from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
 from apportion.model.hold import Hold
+from apportion.model.payee import BankFile
 from apportion.model.processor import CardAsked as CardAsked
 from apportion.model.processor import CardKept as CardKept
 from apportion.model.processor import Deposit as Deposit
@@ -302,18 +303,22 @@ class Random(Protocol):
         """32 fresh random bytes."""
 
 
-class PaymentPort(Protocol):
-    """A payment processor, called ``name`` in the books. What it asks is awaited on the outside thread, and raises
-    nothing for what it was answered; ``read`` answers at once.
+class PayoutPort(Protocol):
+    """A processor of transfers, called ``name``: an order goes to the provider that its ``method`` names. What a port
+    asks is awaited on the outside thread, and raises nothing for what it was answered.
     """
 
     name: str
 
     def charge(self, order: PaymentOrder) -> Coroutine[Any, Any, PaymentResult]:
-        """Charge an order, once per id; never ``absent``."""
+        """Carry an order out, once per id; never ``absent``."""
 
     def ask(self, known: Known) -> Coroutine[Any, Any, PaymentResult]:
-        """What became of an order; never charges anything."""
+        """What became of an order; never carries one out."""
+
+
+class PaymentPort(PayoutPort, Protocol):
+    """A payment processor, called ``name`` in the books: an order charges. ``read`` answers at once."""
 
     def refund(self, order: RefundOrder) -> Coroutine[Any, Any, PaymentResult]:
         """Give money back, once per id; never ``absent``."""
@@ -335,6 +340,18 @@ class PaymentPort(Protocol):
 
     def read(self, body: bytes, signature: str, now: str) -> Notice:
         """What the processor tells by itself; raises Refused when it is not signed by it, or not now."""
+
+
+class Bank(Protocol):
+    """How a bank wants to be told."""
+
+    def pain001(self, file: BankFile) -> bytes:
+        """The file as ISO 20022 pain.001.001.03, valid by its schema.
+
+        Raises:
+            Refused: BAD_INPUT, when a name or IBAN is none that the format can say.
+            Misconfigured: a package is missing.
+        """
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from apportion.adapters.bank import SepaBank
 from apportion.adapters.highs import solver
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
@@ -13,7 +14,7 @@ from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, Refused, StoreUnavailable
 from apportion.model.endpoint import read_endpoint
 from apportion.model.provider_node import ProviderNode, check_node
-from apportion.ports import Clock, PaymentPort, ProviderPort, Random, Signer
+from apportion.ports import Clock, PaymentPort, PayoutPort, ProviderPort, Random, Signer
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -53,9 +54,10 @@ def open_tenants(
 def _engine(
     books: Any, tenant: str, outside: tuple[Clock, Random, Signer], heads: HeadsFile, *, writable: bool
 ) -> Engine:
-    """The engine of one tenant's books, with the solver where it is installed."""
+    """The engine of one tenant's books, with the solver where it is installed, and how banks are told."""
     engine = Engine(books, tenant, outside, heads.announce, writable=writable)
     engine.solver = solver()
+    engine.bank = SepaBank()
     return engine
 
 
@@ -91,6 +93,18 @@ def open_payments(
         extra = "serve,stripe" if stripe else "serve"
         raise Misconfigured(f"Payments need more packages ({error.name}): pip install 'apportion[{extra}]'") from error
     return HttpPayments(address, key=key, secret=secret, seconds=seconds)
+
+
+def open_payouts(address: str, *, key: str = "", private: bool = False, seconds: float = 10.0) -> PayoutPort:
+    """The processor of transfers at an address; as ``open_payments``.
+
+    Raises:
+        Misconfigured: the address is none that may be called.
+    """
+    open_payments(address, key=key, private=private, seconds=seconds)  # the same checks
+    from apportion.adapters.payments.http import HttpPayouts
+
+    return HttpPayouts(address, key=key, seconds=seconds)
 
 
 def open_providers(*, signer: Signer | None = None, private: bool = False, seconds: float = 10.0) -> ProviderPort:

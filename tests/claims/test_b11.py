@@ -64,7 +64,7 @@ def test_a_chargeback_takes_it_back_by_force_and_providers_keep_what_they_earned
     assert pack["payer"] == "ada" and pack["payment"]["id"] == paid["id"]
     till.processor.ask("POST", f"/disputes/{reference}", {"state": "won"})
     till.wait(lambda: till.balance("ada") == 0)
-    till.processor.ask("POST", "/payouts")
+    till.processor.ask("POST", "/deposits")
     till.wait(lambda: till.ask("GET", "/v1/clearing")["data"][0]["remainders"] == [])
     books = till.stop()
     assert books.balances("transit") == {"http": Decimal(0)}

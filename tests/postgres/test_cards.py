@@ -30,7 +30,7 @@ def test_two_nodes_give_back_once_also_when_one_is_killed(tmp_path: Path) -> Non
     until(lambda: [c["state"] for c in two.ask("GET", "/v1/chargebacks").json["data"]] == ["lost"])
     assert (posted(two, "ada"), posted(one, "ben")) == (19, 5)
     assert [one_["given"] for one_ in faces.refunds().values()] == [1]
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: Decimal(clearing(two)["balance"]) == 0 and clearing(two)["remainders"] == [])
     assert one.stop() == 0 and two.stop() == 0
     faces.stop()

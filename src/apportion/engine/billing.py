@@ -59,9 +59,9 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
     return [document(engine, line) for line in found if engine.store.document(engine.tenant, line.id)]
 
 
-def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Party], _Issuing]:
+def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Party], Issuing]:
     """Issue what is due; where others write too, all in one turn, so that what is counted is what is there."""
-    issuing = _Issuing(engine)
+    issuing = Issuing(engine)
     try:
         terms = engine.terms()
         unbilled = Unbilled(engine.store, engine.tenant, terms, engine.books.assets)
@@ -77,13 +77,19 @@ def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Pa
     return parties, issuing
 
 
-class _Issuing:
-    """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more."""
+class Issuing:
+    """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more.
 
-    def __init__(self, engine: Engine) -> None:
+    With a working set and the id of its ``settlement`` they are advices that go with that.
+    """
+
+    def __init__(self, engine: Engine, work: Work | None = None, settlement: str = "") -> None:
         self._engine = engine
         self._alone = engine.store.alone
-        self._work: Work | None = None if self._alone else engine.writer.work()
+        self._settlement = settlement
+        self._work: Work | None = work
+        if work is None and not self._alone:
+            self._work = engine.writer.work()
         self._seal: Seal | None = None
         self._now = engine.clock.now()
         self._closed = engine.store.closed_periods(engine.tenant)
@@ -114,6 +120,22 @@ class _Issuing:
             if self._issue(party, span, tally):
                 return
 
+    def goes_with(self, settlement: str) -> None:
+        """The advices from now on go with this settlement."""
+        self._settlement = settlement
+
+    def advise(self, party: Party, tally: ProviderTally, span: Period, catalog: Catalog) -> None:
+        """Issue the advice of a settlement for one provider; ``note_numbers`` must follow after the last."""
+        self._issuer = catalog.name or self._engine.tenant_name
+        self._payers, self._providers = catalog.payers, catalog.providers
+        settle_loose(party, tally)
+        self._issue(party, span, tally)
+
+    def note_numbers(self) -> None:
+        """Remember which numbers were given."""
+        assert self._work is not None
+        self._work.writes.facts += [(f"number:{kind}", str(count)) for kind, count in self._numbers.items()]
+
     def _issue(self, party: Party, span: Period, tally: PayerTally | ProviderTally) -> bool:
         """Issue one document; whether that was the last one of this turn."""
         kind = STATEMENT if isinstance(tally, PayerTally) else REMITTANCE
@@ -132,7 +154,8 @@ class _Issuing:
             lines += self._rounding(work, party, heading.id, stated.tax_moved)
         else:
             invented = party.owner in self._providers and self._providers[party.owner].invented
-            made, payments = compose_remittance(heading, tally, made_up=invented), "0"
+            made = compose_remittance(heading, tally, made_up=invented, settlement=self._settlement)
+            payments = made.paid or "0"
         body = encode(made)
         line = self._line(party, span, made, payments, blake3(body).hexdigest())
         beside = statement_lines(work, line) if kind == STATEMENT else ()
@@ -140,7 +163,7 @@ class _Issuing:
         work.writes.documents.append((heading.id, party.account.party, body))
         party.cover(line)
         self._count += 1
-        if self._count % (_GROUP if self._alone else _TURN) == 0:
+        if not self._settlement and self._count % (_GROUP if self._alone else _TURN) == 0:
             self.full = not self._alone
             self.land()
         return self.full
@@ -173,7 +196,7 @@ class _Issuing:
         return StatementLine(
             made.id, made.number, made.account, made.party, kind, made.period, made.at, str(party.asset), made.opening,
             charges, payments, made.closing, made.total, made.residue_in, made.residue_out, digest,
-            _instant(span.start), _instant(span.end), due, _stocked(made),
+            _instant(span.start), _instant(span.end), due, _stocked(made), self._settlement,
         )  # fmt: skip
 
     def _rounding(
@@ -202,8 +225,7 @@ class _Issuing:
     def land(self) -> None:
         """Make what was issued so far durable."""
         if self._work is not None and self._count:
-            for kind, count in self._numbers.items():
-                self._work.writes.facts.append((f"number:{kind}", str(count)))
+            self.note_numbers()
             self._engine.writer.land(self._work)
             self._work = None
 
@@ -281,4 +303,4 @@ def _instant(when: datetime) -> str:
     return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-__all__ = ["document", "find", "issue", "listing"]
+__all__ = ["Issuing", "document", "find", "issue", "listing"]

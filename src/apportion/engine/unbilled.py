@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from apportion.engine.catalogs import load_terms
 from apportion.engine.credit.trails import RECEIPTS
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
-from apportion.engine.inquiry import with_lines
+from apportion.engine.inquiry import with_lines, with_part_lines
 from apportion.engine.query import Record, record_of
 from apportion.engine.terms import Terms
 from apportion.errors import Refused
@@ -23,8 +24,10 @@ from apportion.money.exact import decimal_text
 from apportion.ports import Store
 from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
 
+PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 _PASSED_OVER = ("charge", "adjustment")
 _LABELS = {"true-up": "Rounding paid back"}
+_CHARGE, _ENTRY, _OF_CHARGE = b'{"type":"charge"', b'{"type":"entry"', b'"cause":"chg_'
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
 _ENTRIES = msgspec.json.Decoder(Entry)
 
@@ -61,21 +64,27 @@ class Party(msgspec.Struct):
         self.last = line
         self.issued.append(line)
         self.loose = []
-        self.open = {key: kept for key, kept in self.open.items() if kept[0].end > datetime.fromisoformat(line.end)}
+        ended = datetime.fromisoformat(line.end)
+        self.open = {key: kept for key, kept in self.open.items() if not line.settlement and kept[0].end > ended}
 
 
 class Unbilled:
-    """All parties of a tenant with what is open on them, as one pass over the journal finds it."""
+    """All parties of a tenant with what is open on them, as one pass over the journal finds it.
 
-    def __init__(self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset]) -> None:
-        self._store, self._tenant, self._assets = store, tenant, assets
+    With ``payers`` left out, only providers; ``read`` then begins where all of theirs is covered.
+    """
+
+    def __init__(
+        self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset], *, payers: bool = True
+    ) -> None:
+        self._store, self._tenant, self._assets, self._payers = store, tenant, assets, payers
         self._spoken: dict[str, tuple[Words, Terms]] = {}
-        self._latest = ""
+        self._latest = "" if payers else terms.version
         self.parties: dict[str, Party] = {}
         handles = store.all_handles(tenant)
         provider_calendar = Calendar(zone=terms.catalog.zone)
         for key, account in store.all_accounts(tenant):
-            if account.role is Role.PAYER:
+            if account.role is Role.PAYER and payers:
                 owner = handles.get(account.party, "")
                 calendar = terms.calendar(owner)
             elif account.role is Role.PROVIDER:
@@ -83,21 +92,31 @@ class Unbilled:
             else:
                 continue
             self.parties[account.public] = Party(account, assets[account.asset], owner, calendar)
-        self._read(store, tenant)
+        if payers:
+            self.read(0, store.head(tenant, 0)[0])
 
-    def _read(self, store: Store, tenant: int) -> None:
-        for n, body, _ in store.journal(tenant, 0, 0, store.head(tenant, 0)[0]):
+    def read(self, after: int, upto: int, also: Callable[[bytes], None] = lambda body: None) -> None:
+        """Count what the rows after one, up to another, say; ``also`` is shown each."""
+        for n, body, _ in self._store.journal(self._tenant, 0, after, upto):
+            also(body)
             if b'"type":"charge"' in body:
-                self._charge(record_of(n, body))
-                continue
+                for record in _records(n, body):
+                    self._charge(record)
+                if body.count(_ENTRY) == body.count(_OF_CHARGE):
+                    continue
             for line in body.split(b"\n"):
-                if line.startswith(b'{"type":"entry"'):
+                if line.startswith(_ENTRY):
                     self._entry(_ENTRIES.decode(line))
                 elif line.startswith(b'{"type":"statement"'):
                     document = _DOCUMENTS.decode(line)
-                    self.parties[document.account].cover(document)
+                    self._cover(document)
                 elif line.startswith(b'{"type":"catalog"'):
                     self._latest = msgspec.json.decode(line, type=CatalogLine).id
+
+    def _cover(self, document: StatementLine) -> None:
+        party = self.parties.get(document.account)
+        if party is not None and (self._payers or not document.settlement):
+            party.cover(document)  # advices behind the end of a settlement are its own
 
     def _speaks(self, charge: Charge) -> tuple[Words, Terms]:
         """The catalog version that a charge was made by (a close: the latest), in words and compiled."""
@@ -111,10 +130,10 @@ class Unbilled:
 
     def _charge(self, record: Record) -> None:
         words, terms = self._speaks(record.charge)
-        charge = with_lines(record, terms).charge
+        charge = (with_lines if self._payers else with_part_lines)(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
-        billed, borne = as_billed(charge)
-        for share in billed.shares:
+        billed, borne = as_billed(charge) if self._payers else (charge, {})
+        for share in billed.shares if self._payers else ():
             party = self.parties[share.account]
             tally = party.tally(self._period(party, charge))
             assert isinstance(tally, PayerTally)
@@ -151,6 +170,20 @@ class Unbilled:
             party = self.parties.get(leg.account)
             if party is not None:
                 party.loose.append(entry)
+
+
+def _records(n: int, body: bytes) -> Iterator[Record]:
+    """The charges of a row, each with the usage before it; nearly always it is one."""
+    if body.count(_CHARGE) == 1:
+        yield record_of(n, body)
+        return
+    usage = b""
+    for line in body.split(b"\n"):
+        if line.startswith(b'{"type":"usage"'):
+            usage = line
+        elif line.startswith(_CHARGE):
+            yield record_of(n, b"\n".join(filter(None, (usage, line))))
+            usage = b""
 
 
 Borne = dict[str, list[tuple[str, str]]]
@@ -193,7 +226,9 @@ def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
     for entry in party.loose:
         amount = next(leg.amount for leg in entry.legs if leg.account == party.account.public)
         label = _LABELS.get(entry.kind, entry.kind.capitalize())
-        if isinstance(tally, ProviderTally):
+        if isinstance(tally, ProviderTally) and entry.kind in PAID_OUT:
+            tally.pay(-atoms_of(amount, party.asset))
+        elif isinstance(tally, ProviderTally):
             tally.adjust(atoms_of(amount, party.asset), label)
         elif entry.kind in RECEIPTS:
             tally.receive(Received(entry.at, entry.kind, amount, entry.cause))

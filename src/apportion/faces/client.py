@@ -26,8 +26,10 @@ from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
 from apportion.faces.following import Following
 from apportion.faces.market import Market
+from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.settling import Settling
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
@@ -48,6 +50,8 @@ class Client(Asking):
         self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
         self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
         self.cards = Cards(self.ask, self.pages)
+        self.negotiations = Negotiations(self.ask, self.pages)
+        self.settling = Settling(self.ask, self.pages)
 
     # money
 

@@ -21,6 +21,7 @@ class Role(enum.Enum):
     CASH = "cash"  # below zero: money that came in from outside
     TRANSIT = "transit"  # below zero: what a payment processor has taken for us and not paid out yet
     COST = "cost"  # below zero: what processors kept for their work, and chargebacks took from the platform
+    CLEARING = "clearing"  # what was sent out and has not been confirmed yet
 
 
 #: roles that are never drawn further than they go

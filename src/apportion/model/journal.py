@@ -155,7 +155,8 @@ class StatementLine(Line, frozen=True, tag="statement"):
     ``total`` + ``residue_out`` − ``residue_in`` = ``charges``. A payer's ``closing`` = ``opening`` + ``payments`` −
     ``charges``; a provider's = ``opening`` + ``charges`` (its credits) − ``payments`` (payouts). It covers what was
     used before ``end`` and stands in the books before this line, as far as no line before it does. ``due`` is when
-    what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets.
+    what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets. One that a ``settlement``
+    issued covers everything booked before it, whenever it was used.
     """
 
     id: str
@@ -178,6 +179,7 @@ class StatementLine(Line, frozen=True, tag="statement"):
     end: str = ""
     due: str = ""
     stocked: str = "0"
+    settlement: str = ""
 
 
 class ImportLine(Line, frozen=True, tag="import"):

@@ -186,7 +186,7 @@ def test_payouts_are_matched_and_the_clearing_account_is_explained(tmp_path: Pat
     first, second = paid(node, "ada", "a", "20"), paid(node, "ben", "b", "30")
     assert Decimal(clearing(node)["balance"]) == -50 and len(clearing(node)["remainders"]) == 2
     assert refunded(node, refund(node, first, "r", "5").json["id"]) == "succeeded"
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: Decimal(clearing(node)["balance"]) == 0)
     now = clearing(node)
     assert now["remainders"] == [] and Decimal(now["cost"]) == Decimal("-0.50")
@@ -194,11 +194,11 @@ def test_payouts_are_matched_and_the_clearing_account_is_explained(tmp_path: Pat
     assert Decimal(cash["posted"]) == -10 - Decimal("44.50")  # two openings, and what came to the bank
     reference = faces.dispute(second)
     until(lambda: Decimal(clearing(node)["balance"]) == 45)
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: Decimal(clearing(node)["balance"]) == 0)
     faces.do("POST", f"/disputes/{reference}", {"state": "won"})
     until(lambda: Decimal(clearing(node)["balance"]) == -30)
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: Decimal(clearing(node)["balance"]) == 0)
     assert Decimal(clearing(node)["cost"]) == Decimal("-15.50") and posted(node, "ben") == 35
     assert node.stop() == 0
@@ -214,7 +214,7 @@ def test_a_payout_waits_for_a_payment_whose_outcome_is_not_known(tmp_path: Path)
     given = {"payer": "ada", "amount": "20", "currency": "EUR", "reference": "one"}
     made = node.ask("POST", "/v1/payments", given).json["id"]
     until(lambda: node.ask("GET", f"/v1/payments/{made}").json["state"] == "unknown")
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: any(one["status"] == 503 for one in faces.do("GET", "/told")))
     assert ended(node, made) == "succeeded"
     until(lambda: clearing(node)["remainders"] == [] and Decimal(clearing(node)["cost"]) == Decimal("-0.25"))
@@ -412,7 +412,7 @@ def killed_again_and_again(folder: Path, rounds: int, seed: int) -> None:
         )
     )
     _counted(node, faces, payments)
-    faces.do("POST", "/payouts")
+    faces.do("POST", "/deposits")
     until(lambda: Decimal(clearing(node)["balance"]) == 0)
     assert node.stop() == 0
     faces.stop()

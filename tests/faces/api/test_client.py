@@ -15,8 +15,10 @@ from apportion.engine.operations import OPERATIONS
 from apportion.errors import Misconfigured, RefusalCode, Refused, StoreUnavailable
 from apportion.faces.cards import Cards
 from apportion.faces.market import Market
+from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.settling import Settling
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole
 from apportion.model.usage import PayerUse, Usage
@@ -66,7 +68,7 @@ def test_the_same_story_as_the_engine(node: NodeProcess) -> None:
 def test_there_is_a_verb_for_every_operation() -> None:
     verbs = [
         verb
-        for kind in (apportion.Client, Cards, Market, Plans, Sessions, Stocks)
+        for kind in (apportion.Client, Cards, Market, Negotiations, Plans, Sessions, Settling, Stocks)
         for verb in vars(kind).values()
         if inspect.isfunction(verb)
     ]

@@ -12,7 +12,7 @@ It runs as a process of its own (``apportion fake-payments``) and behaves as the
 
 With others (``tok_refund_fails``, ``tok_chargeback_during_refund`` …) it is a refund that goes its own way; what it
 does besides, ``fake_back.py`` tells. Any other token is refused. ``GET /charges`` lists what it has charged, so that a
-test can hold the books against it.
+test can hold the books against it. Under ``/payouts`` it pays out by the same tokens; ``GET /transfers`` lists that.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class FakePayments:
     def _paid(self, id: str) -> Any:
         """A payment that was taken, by its id; all of them without one."""
         if not id:
-            return [charged for charged in self._payments.values() if charged.taken]
+            return [charged for charged in self._payments.values() if charged.taken and not _out(charged.id)]
         found = self._payments.get(id)
-        return found if found is not None and found.taken else None
+        return found if found is not None and found.taken and not _out(id) else None
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         body = b""
@@ -95,12 +95,13 @@ class FakePayments:
 
     async def _answer(self, scope: dict[str, Any], body: bytes) -> tuple[int, Any] | None:
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path == "/payments":
+        if method == "POST" and path in ("/payments", "/payouts"):
             return await self._charge(dict(scope["headers"]).get(b"idempotency-key", b"").decode("latin-1"), body)
-        if method == "GET" and path.startswith("/payments/"):
-            return self._ask(path.removeprefix("/payments/"))
-        if method == "GET" and path == "/charges":
-            return 200, [msgspec.to_builtins(charged) for charged in self._payments.values()]
+        if method == "GET" and path.startswith(("/payments/", "/payouts/")):
+            return self._ask(path.rpartition("/")[2])
+        if method == "GET" and path in ("/charges", "/transfers"):
+            listed = [one for one in self._payments.values() if _out(one.id) is (path == "/transfers")]
+            return 200, [msgspec.to_builtins(charged) for charged in listed]
         if path == "/":
             return 200, _WORDS
         try:
@@ -156,6 +157,11 @@ class FakePayments:
         names = ("id", "amount", "currency", "state", "reference", "reason")
         status = {"pending": 202, "failed": 200 if asked else 402}.get(known.state, 200)
         return status, {name: getattr(known, name) for name in names}
+
+
+def _out(id: str) -> bool:
+    """Whether it is a transfer to a provider."""
+    return id.startswith("pyo_")
 
 
 def serve_fake(host: str, port: int, pace: Pace, ready: Callable[[str], None], *, two_faced: bool = False) -> None:

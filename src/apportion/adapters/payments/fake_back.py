@@ -105,7 +105,7 @@ class Back:
         self._paid, self.teller, self._pending = paid, teller, pending
         self.refunds: dict[str, Given] = {}
         self.disputes: dict[str, Dispute] = {}
-        self.payouts: dict[str, Deposit] = {}
+        self.deposits: dict[str, Deposit] = {}
         self.cards: dict[str, CardKept] = {}
         self._paid_out: set[str] = set()
 
@@ -124,8 +124,8 @@ class Back:
             return 200, self.teller.answers
         if what == "disputes":
             return self._dispute(method, name, ask)
-        if what == "payouts":
-            return self._payout(method, name)
+        if what == "deposits":
+            return self._deposit(method, name)
         if what == "cards":
             return self._card(method, name, ask, body)
         return 404, b"no such page\n"
@@ -203,17 +203,17 @@ class Back:
             currency=made.currency, fee=DISPUTE_FEE, reason="fraudulent",
         )  # fmt: skip
 
-    # payouts
+    # payouts to our bank
 
-    def _payout(self, method: str, name: str) -> tuple[int, Any]:
+    def _deposit(self, method: str, name: str) -> tuple[int, Any]:
         if method == "GET":
-            found = self.payouts.get(name)
+            found = self.deposits.get(name)
             return (200, msgspec.to_builtins(found)) if found is not None else (404, b"no such payout\n")
         items = list(self._items())
         currency = next((one.currency for one in self._paid("") or ()), "EUR")
         net = sum(_minor(one.gross) - _minor(one.fee) for one in items)
-        made = Deposit(f"po_{len(self.payouts) + 1}", _text(net, currency), currency, tuple(items))
-        self.payouts[made.reference] = made
+        made = Deposit(f"po_{len(self.deposits) + 1}", _text(net, currency), currency, tuple(items))
+        self.deposits[made.reference] = made
         self.teller.tell("payout", reference=made.reference, currency=currency)
         return 201, msgspec.to_builtins(made)
 

@@ -16,7 +16,7 @@ Whatever else comes back, or does not, leaves the outcome unknown. So does an an
 a success of another amount than the one that was ordered.
 
 ``POST {address}/cards`` (``id``, ``return_to``) answers ``session`` and ``url``, ``GET {address}/cards/{session}`` the
-``state`` of the card and its token, ``GET {address}/payouts/{reference}`` a payout with its items. What it tells by
+``state`` of the card and its token, ``GET {address}/deposits/{reference}`` a payout with its items. What it tells by
 itself it posts to the node as a Notice, signed (``signed.py``).
 """
 
@@ -56,6 +56,7 @@ class HttpPayments:
     """
 
     name = "http"
+    path = "/payments"
 
     def __init__(self, address: str, *, key: str = "", secret: str = "", seconds: float = 10.0) -> None:
         self._address, self._key, self._secret, self._seconds = address.rstrip("/"), key, secret, seconds
@@ -67,11 +68,11 @@ class HttpPayments:
             "id": order.id, "amount": order.amount, "currency": order.currency, "method": order.method,
             "description": order.description,
         }  # fmt: skip
-        return await self._order("/payments", order.id, body)
+        return await self._order(self.path, order.id, body)
 
     async def ask(self, known: Known) -> PaymentResult:
         """What became of an order; charges nothing."""
-        return await self._asked(f"/payments/{known.id}", known.id)
+        return await self._asked(f"{self.path}/{known.id}", known.id)
 
     async def refund(self, order: RefundOrder) -> PaymentResult:
         """Give money back, once per id."""
@@ -95,7 +96,7 @@ class HttpPayments:
 
     async def deposit(self, reference: str) -> Deposit:
         """A payout with its items."""
-        status, content = await self._send("GET", f"/payouts/{reference}", "", None)
+        status, content = await self._send("GET", f"/deposits/{reference}", "", None)
         found = _read(content, Deposit) if status == 200 else None
         return found if found is not None and found.reference == reference else Deposit(reference, fault=_no(status))
 
@@ -167,6 +168,12 @@ def _read(content: bytes, kind: type[_Kind]) -> _Kind | None:
 
 def _no(status: int) -> str:
     return f"http_{status}" if status else "no_answer"
+
+
+class HttpPayouts(HttpPayments):
+    """PayoutPort over the same protocol at ``{address}/payouts``: the ``method`` of an order is who gets the money."""
+
+    path = "/payouts"
 
 
 #: which status says what: an answer that contradicts itself is none

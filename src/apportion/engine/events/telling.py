@@ -37,6 +37,7 @@ from apportion.model.journal import (
 )
 from apportion.model.payment import PaymentLine
 from apportion.model.session import SessionLine
+from apportion.model.settlement import PayoutLine, SettlementLine
 from apportion.money import Exact
 
 Data = dict[str, Any]
@@ -189,8 +190,17 @@ def _card(line: CardLine) -> Read:
     return f"card.{line.state}", line.at, line.id, [line.account], ()
 
 
-def _payout(line: ProcessorPayoutLine) -> Read:
+def _processor_payout(line: ProcessorPayoutLine) -> Read:
     return "processor.paid_out", line.at, line.id, (), ()
+
+
+def _payout(line: PayoutLine) -> Read:
+    name = "late" if line.late and line.late == line.at else line.state
+    return f"payout.{name}", line.at, line.id, [*filter(None, (line.debtor, line.creditor))], (line.settlement,)
+
+
+def _settlement(line: SettlementLine) -> Read:
+    return "settlement.closed", line.at, line.id, (), ()
 
 
 def _account(line: AccountLine) -> Read:
@@ -322,8 +332,10 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
     b"hold": (HoldLine, _hold, _owned("owner", "state", "amount", "open", "captured", "released", "expires")),
     b"import": (ImportLine, _import, _operator_view),
     b"payment": (PaymentLine, _payment, _owned("amount", "state", "cause", "requested", "reason")),
-    b"processor-payout": (ProcessorPayoutLine, _payout, _operator_view),
+    b"payout": (PayoutLine, _payout, _owned("settlement", "amount", "by", "state", "requested", "reference", "reason")),
+    b"processor-payout": (ProcessorPayoutLine, _processor_payout, _operator_view),
     b"session": (SessionLine, _session, _session_view),
+    b"settlement": (SettlementLine, _settlement, _operator_view),
     b"statement": (StatementLine, _statement, _owned(
         "number", "kind", "period", "opening", "charges", "payments", "closing", "total", "start", "end",
     )),
@@ -349,8 +361,10 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"hold": ("hold.placed", "hold.captured", "hold.released", "hold.expired"),
     b"import": ("import.finished",),
     b"payment": ("payment.created", "payment.sent", "payment.unknown", "payment.succeeded", "payment.failed"),
+    b"payout": ("payout.created", "payout.sent", "payout.unknown", "payout.succeeded", "payout.failed", "payout.late"),
     b"processor-payout": ("processor.paid_out",),
     b"session": ("session.",),
+    b"settlement": ("settlement.closed",),
     b"statement": ("statement.issued", "remittance.issued"),
     b"trust": ("trust.decided",),
     b"usage": ("usage.pending", "usage.rejected"),

@@ -17,7 +17,7 @@ from apportion.model.card import PayStatement
 from apportion.model.command import Outcome
 from apportion.model.ids import read_number
 from apportion.model.journal import Entry
-from apportion.model.payment import LIVE
+from apportion.model.payment import LIVE, check_method
 from apportion.money import Asset, Money
 from apportion.money.rounding import Rounding, nearest
 
@@ -46,6 +46,8 @@ def pay(work: Work, command: PayStatement) -> Outcome:
     Raises:
         Refused: CONFLICT when nothing is open, or another payment is under way; as ``order``.
     """
+    if command.method:
+        check_method(command.method)
     account = work.numbered(read_number(command.account))
     asset = work.asset_of(account)
     for attempt in range(1, ATTEMPTS):

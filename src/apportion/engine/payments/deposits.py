@@ -82,7 +82,7 @@ def _book(
         (work.account(Role.CASH, "outside", asset), -net), (cost(work, line.processor, asset), -fees),
         (transit(work, line.processor, asset), net + fees),
     ]  # fmt: skip
-    shift(work, key, "payout", line.id, movements, lambda: [work.move(line), *(work.move(record) for record in moved)])
+    shift(work, key, "deposit", line.id, movements, lambda: [work.move(line), *(work.move(record) for record in moved)])
 
 
 def _match(

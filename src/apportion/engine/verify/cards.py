@@ -17,7 +17,7 @@ from apportion.model.journal import CourseLine, Entry
 from apportion.model.payment import PaymentState
 from apportion.money import parse_asset
 
-_KINDS = ("refund", "chargeback", "payout")
+_KINDS = ("refund", "chargeback", "deposit")
 _STATES = [state.value for state in PaymentState]
 _ENDS = {OPEN: (OPEN, WON, LOST), WON: (WON,), LOST: (LOST,)}
 _CARD = {"asked": ("asked", "saved", "failed", "removed"), "saved": ("removed",), "failed": (), "removed": ()}

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from apportion.adapters.waiting import Outside
 from apportion.engine.access import Keyring, all_keys, new_key
+from apportion.engine.broker.farewells import Farewells
 from apportion.engine.cursor import make_secret
 from apportion.engine.engine import Engine
 from apportion.engine.events.outbox import FIRST
@@ -18,13 +19,15 @@ from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.engine.payments.errands import Errands
+from apportion.engine.settling.paymaster import Paymaster
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
+from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
-from apportion.ports import PaymentPort, ProviderPort
+from apportion.ports import PaymentPort, PayoutPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -61,6 +64,7 @@ class Node:
         self.payments: PaymentPort | None = None
         self._pokes: dict[str, tuple[Callable[[str], None], ...]] = {}
         self._receiving: dict[str, Receiving] = {}
+        self.mender = Mender(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
 
@@ -109,6 +113,21 @@ class Node:
 
         self.outside.submit(work, seconds, ended)
         return await waiter
+
+    def broker_by(self, port: ProviderPort) -> None:
+        """Ask provider nodes this way, and tell them when what they agreed to has ended; before the start."""
+        self.providers = port
+        for name, engine in self.engines.items():
+            farewells = Farewells(engine, port, self.outside)
+            self.gatherer.also(name, lambda look=farewells.look: None if self.draining else look())  # type: ignore[misc]
+
+    def pay_out_by(self, port: PayoutPort, pace: Pace) -> None:
+        """Make transfers to providers by this processor from now on; before the start."""
+        for name, engine in self.engines.items():
+            paymaster = Paymaster(
+                engine, port, self.outside, self._till(name), pace=pace, alert=lambda payout: self.on_late(payout)
+            )
+            self.gatherer.also(name, lambda look=paymaster.look: None if self.draining else look())  # type: ignore[misc]
 
     def _till(self, tenant: str) -> Callable[[Any, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
@@ -164,6 +183,7 @@ class Node:
         self.gatherer.start()
         self.hub.start(loop)
         self.deliveries.start(loop)
+        self.mender.start(loop)
 
     @property
     def ready(self) -> bool:

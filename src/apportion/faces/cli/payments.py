@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from apportion.faces.api.node import Node
 
 _KEY, _SECRET = "APPORTION_PAYMENTS_KEY", "APPORTION_PAYMENTS_SECRET"
+_PAYOUTS = "APPORTION_PAYOUTS_KEY"
 
 
 @Parameter(name="*")
@@ -36,6 +37,10 @@ class Paying:
         int, Parameter(help="After how many seconds without an outcome a payment is told to the operator.")
     ] = 3600
 
+    payouts: Annotated[
+        str, Parameter(help=f"The address of a processor of transfers to providers; its key is read from {_PAYOUTS}.")
+    ] = ""
+
     def begin(self, node: Node, *, private: bool) -> None:
         """Let a node pay by the processor, when there is one.
 
@@ -43,7 +48,7 @@ class Paying:
             Misconfigured: its address may not be called, or a number is below one.
         """
         from apportion.engine.payments.cashier import Pace
-        from apportion.wiring import open_payments
+        from apportion.wiring import open_payments, open_payouts
 
         if min(self.payment_call, self.payment_pause, self.payment_late) < 1:
             raise Misconfigured("--payment-call, --payment-pause and --payment-late are at least one second.")
@@ -52,6 +57,10 @@ class Paying:
             secret = os.environ.get(_SECRET, "")
             port = open_payments(self.payments, key=key, secret=secret, private=private, seconds=call)
             node.pay_by(port, Pace(call=call, longest=self.payment_pause, late=self.payment_late))
+        if self.payouts:
+            key, call = os.environ.get(_PAYOUTS, ""), self.payment_call
+            out = open_payouts(self.payouts, key=key, private=private, seconds=call)
+            node.pay_out_by(out, Pace(call=call, longest=self.payment_pause, late=self.payment_late))
 
 
 PAYING = Paying()
@@ -74,7 +83,7 @@ def fake_payments(
     A payer's token says what happens: tok_ok, tok_declined, tok_slow, tok_timeout_after_charge, tok_500_after_charge,
     tok_pending_then_ok, tok_unknown; of a refund tok_refund_fails, tok_refund_pending, tok_refund_timeout,
     tok_chargeback_during_refund. GET /charges, /refunds and /disputes list what it has done; POST /disputes and
-    /payouts make it do that; POST /listen tells where it is to tell of it.
+    /deposits make it do that; POST /listen tells where it is to tell of it.
 
     Args:
         host: The address to listen on.

@@ -17,6 +17,7 @@ from apportion.faces.cli import (
     funds,
     inquiry,
     market,
+    negotiate,
     payments,
     plan,
     pricing,
@@ -25,6 +26,7 @@ from apportion.faces.cli import (
     segment,
     serving,
     sessions,
+    settling,
     start,
     trust,
 )
@@ -39,8 +41,16 @@ PROGRAM = __name__.partition(".")[0]
 GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Start": [start.demo, start.init],
     "Price": [pricing.rate, pricing.allocate],
-    "Broker": [plan.plan, segment.segment],
+    "Broker": [plan.plan, negotiate.negotiate, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance, cards.pay, cards.refund],
+    "Settle": [
+        settling.settle,
+        settling.settlements,
+        settling.payout,
+        settling.payouts,
+        settling.payee,
+        settling.oblige,
+    ],
     "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace, cards.clearing],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],

@@ -63,7 +63,7 @@ def _serve(serving: Serving, log: str, place: Place, outside: tuple[Paying, Hear
     node = Node(engines, lambda: open_tenants(place.store, writable=False))
     for told in outside[:2]:
         told.begin(node, private=outside[2])
-    node.providers = open_providers(signer=next(iter(engines.values())).signer, private=outside[2])
+    node.broker_by(open_providers(signer=next(iter(engines.values())).signer, private=outside[2]))
     secret = node.first_key(place.tenant)
     if secret:
         print(f"operator key, shown this once: {secret}", flush=True)

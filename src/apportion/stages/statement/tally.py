@@ -211,13 +211,13 @@ def _served(charge: Charge, mine: Share) -> Iterator[tuple[PriceLine, Exact]]:
 
 def _told(charge: Charge, mine: Share, words: Words) -> Iterator[tuple[PriceLine, Exact, Component]]:
     """Price lines in words; where the payer wants it so, those of each other provider as one sum under its name."""
+    summed = words.summed(charge.tariff, mine.account)
+    delivered = {portion.part: portion.provider for portion in charge.portions} if summed else {}
     sums: dict[str, tuple[PriceLine, Exact, Component]] = {}
-    delivered = {portion.part: portion.provider for portion in charge.portions}
     for line, exact in _served(charge, mine):
-        tariff = line.tariff or charge.tariff
-        said = words.component(charge.service, tariff, line.component, line.measure)
+        said = words.component(charge.service, line.tariff or charge.tariff, line.component, line.measure)
         part, colon, _ = line.component.partition(": ")
-        if not colon or part not in delivered or not words.summed(tariff, mine.account):
+        if not colon or part not in delivered:
             yield line, exact, said
             continue
         name = words.provider(delivered[part])[0]
@@ -268,6 +268,7 @@ class ProviderTally:
     def __init__(self, asset: Asset) -> None:
         self.asset = asset
         self.credited = 0
+        self.paid = 0
         self.dues: dict[tuple[str, str], DueSum] = {}
         self.invented = ""
         self.attribution = ""
@@ -278,6 +279,24 @@ class ProviderTally:
         due = self._due("", label, "Adjustments")
         due.uses += 1
         due.credited += atoms
+
+    def pay(self, atoms: int) -> None:
+        """Count what was paid out; what came back or was collected is below zero."""
+        self.paid += atoms
+
+    def take(self, other: ProviderTally) -> None:
+        """Count all that another tally of this account counts."""
+        self.credited += other.credited
+        self.paid += other.paid
+        self.invented, self.attribution = other.invented or self.invented, other.attribution or self.attribution
+        for key, theirs in other.dues.items():
+            due = self._due(*key, theirs.label)
+            due.uses += theirs.uses
+            due.credited += theirs.credited
+            for den, num in theirs.exact.items():
+                due.owe(Exact(num, den))
+            for name, quantity in theirs.quantities.items():
+                due.quantities[name] = due.quantities.get(name, Exact(0)) + quantity
 
     def add(self, charge: Charge, place: int, words: Words) -> None:
         """Count the portion at ``place`` of a charge."""
