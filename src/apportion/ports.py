@@ -347,6 +347,27 @@ class Heard(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Letter(msgspec.Struct, frozen=True):
+    """An e-mail: ``id`` makes its Message-ID, so that one that comes twice is known; ``files`` are (name, type, bytes).
+
+    ``text`` is what it says, ``html`` the same for who reads that.
+    """
+
+    id: str
+    to: str
+    subject: str
+    text: str
+    html: str = ""
+    files: tuple[tuple[str, str, bytes], ...] = ()
+
+
+class Notifier(Protocol):
+    """Somebody who takes letters along. The call is awaited on the outside thread."""
+
+    def send(self, letter: Letter) -> Coroutine[Any, Any, str]:
+        """Hand a letter over; empty when it was taken, else why not: a code that begins with 5 is for ever."""
+
+
 class ProviderPort(Protocol):
     """Provider nodes. The calls are awaited on the outside thread; none raises for what it was answered."""
 

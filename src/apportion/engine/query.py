@@ -10,6 +10,7 @@ from apportion.errors import RefusalCode, refuse
 from apportion.model.account import BOUNDED, Account, Role
 from apportion.model.charge import Charge
 from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
+from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
 from apportion.model.ids import key_id, read_key
 from apportion.model.journal import (
@@ -66,6 +67,7 @@ AnyLine = (
     | Genesis
     | HoldLine
     | ImportLine
+    | LetterLine
     | LossLine
     | ModelLine
     | NegotiationLine

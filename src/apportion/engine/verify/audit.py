@@ -22,9 +22,11 @@ from apportion.engine.verify.payments import Payments
 from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.sessions import PREFIX, Sessions
+from apportion.engine.verify.statements import Statements
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
 from apportion.model.charge import Charge
+from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, CapLine
 from apportion.model.ids import key_id
 from apportion.model.journal import (
@@ -74,7 +76,7 @@ class Audit:
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
-        self.statements: dict[str, str] = {}
+        self.statements = Statements(self.findings, self.books)
         self.courses: dict[str, tuple[str, bytes]] = {}
         self.closings = Closings(self.findings, self.books, self.rerating)
         self.latest = b""
@@ -91,7 +93,8 @@ class Audit:
             ImportLine: self.books.imported,
             Checkpoint: self._checkpoint,
             CloseLine: self.closings.close,
-            StatementLine: self._statement,
+            StatementLine: self.statements.take,
+            LetterLine: self.statements.letter,
             ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
             ZonesLine: lambda row, index, line: self.zones.add(line.version),
             PlanLine: self.plans.course,
@@ -150,6 +153,7 @@ class Audit:
         self._rest(row, at, charge, usage)
         self.funding.row_ends(row)
         self.market.row_ends(row)
+        self.statements.row_ends(row)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
@@ -226,14 +230,9 @@ class Audit:
         legs = self.books.entry(row, index, line)
         self.payments.entry(row, index, line, legs)
         self.plans.entry(row, index, line, legs)
+        self.statements.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
-
-    def _statement(self, row: Row, index: int, line: StatementLine) -> None:
-        self.books.standing(line.account)
-        if line.id in self.statements:
-            self.findings.add("statement", row.place(index), line.id, "the statement was issued before.")
-        self.statements[line.id] = line.digest
 
     def _checkpoint(self, row: Row, index: int, line: Checkpoint) -> None:
         self.chain.checkpoint(row, index, line)

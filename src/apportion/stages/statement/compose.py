@@ -214,8 +214,9 @@ def _common(heading: Heading, asset: Asset) -> dict[str, Any]:
     """What both kinds of documents say at their heads."""
     fields = msgspec.structs.asdict(heading)
     del fields["before"]
-    besides = fields.pop("besides")
-    return fields | besides | {"currency": asset.code}
+    besides: dict[str, Any] = fields.pop("besides")
+    fields |= besides | {"currency": asset.code}
+    return fields
 
 
 def _received(tally: PayerTally, minor: int) -> tuple[Received, ...]:
