@@ -91,7 +91,7 @@ def _environment() -> Environment:
         measured=_measured,
         nonzero=lambda text: bool(text.strip("-0.")),
         flip=lambda text: grouped(text[1:] if text.startswith("-") else text),
-        deliverers=_deliverers,
+        deliverers=deliverers,
         brief=lambda name: name.partition(" (")[0],
         sentence=lambda text: text[:1].upper() + text[1:],
     )
@@ -102,7 +102,7 @@ def _measured(measured: Measured) -> str:
     return quantity(measured.quantity, measured.unit)
 
 
-def _deliverers(section: Section) -> list[tuple[str, list[TookPart]]]:
+def deliverers(section: Section) -> list[tuple[str, list[TookPart]]]:
     """Who delivered a service, by part."""
     parts: dict[str, list[TookPart]] = {}
     for took in section.providers:

@@ -31,6 +31,13 @@ STYLE = """
 .fl .tax{fill:#8f98a8}.fl .sponsor{fill:#e5a54b}.fl .b{opacity:.34}}
 @media print{.fl text{fill:#1c2430}.fl .a{fill:#5a6473}.fl .halo text{stroke:#fff}}
 """
+#: for paper: one font, no dark sheet, and no query that a printer's reader would not know
+PRINTED = """
+text{font-family:"Libertinus Serif";font-size:14.5px;fill:#1c2430}
+.n{font-weight:600}.a{fill:#5a6473}.halo text{stroke:#ffffff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}
+.payer{fill:#4c6a92}.service{fill:#2b3648}.provider{fill:#1b8272}.platform{fill:#7a57b5}
+.tax{fill:#8b93a1}.sponsor{fill:#c47d1c}.b{opacity:.28}
+"""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -94,6 +101,8 @@ class Canvas(msgspec.Struct, frozen=True):
 
 
 WIDE = Canvas()
+#: for a sheet of A4: lower, so that it stands beside what it explains
+PAPER = Canvas(width=760, height=150, left=150, right=250, slot=19)
 NARROW = Canvas(width=380, height=230, left=112, right=122, slot=31, letters=16, two_lines=True)
 
 
@@ -176,7 +185,7 @@ def _bands(
     ]
 
 
-def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE) -> str:
+def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE, style: str = STYLE) -> str:
     """The figure as one ``<svg>``; ``name`` makes its ids unique on a page, ``title`` is what it is called."""
     bars, bands, tall = place(flow, canvas)
     size = "fl sm" if canvas.two_lines else "fl"
@@ -184,7 +193,7 @@ def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE) -> str
         f'<svg class="{size}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {canvas.width} {_px(tall)}" role="img" '
         f'aria-labelledby="{name}-t {name}-d">',
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(_described(flow))}</desc>',
-        f"<style>{STYLE}</style>",
+        f"<style>{style}</style>",
     ]
     for band in bands:
         kind = flow.nodes[band.source if flow.nodes[band.source].column == 0 else band.target].kind
