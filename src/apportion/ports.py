@@ -13,6 +13,7 @@ import msgspec
 from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
+from apportion.model.delivery import Letter
 from apportion.model.hold import Hold
 from apportion.model.payment import check_method
 
@@ -347,25 +348,11 @@ class Heard(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Letter(msgspec.Struct, frozen=True):
-    """An e-mail: ``id`` makes its Message-ID, so that one that comes twice is known; ``files`` are (name, type, bytes).
-
-    ``text`` is what it says, ``html`` the same for who reads that.
-    """
-
-    id: str
-    to: str
-    subject: str
-    text: str
-    html: str = ""
-    files: tuple[tuple[str, str, bytes], ...] = ()
-
-
 class Notifier(Protocol):
-    """Somebody who takes letters along. The call is awaited on the outside thread."""
+    """Somebody who takes letters along; awaited on the outside thread."""
 
-    def send(self, letter: Letter) -> Coroutine[Any, Any, str]:
-        """Hand a letter over; empty when it was taken, else why not: a code that begins with 5 is for ever."""
+    def send(self, write: Callable[[], Letter]) -> Coroutine[Any, Any, str]:
+        """Have a letter written and hand it over; empty when it was taken, else why not: 5… is for ever."""
 
 
 class ProviderPort(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from apportion.model.journal import CourseLine
 
 
@@ -18,3 +20,17 @@ class LetterLine(CourseLine, frozen=True, tag="letter", kw_only=True):
     at: str
     state: str
     reason: str = ""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """An e-mail: ``id`` makes its Message-ID, so that one that comes twice is known; ``files`` are (name, type, bytes).
+
+    ``text`` is what it says, ``html`` the same for who reads that.
+    """
+
+    id: str
+    to: str
+    subject: str
+    text: str
+    html: str = ""
+    files: tuple[tuple[str, str, bytes], ...] = ()

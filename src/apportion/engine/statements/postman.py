@@ -10,17 +10,18 @@ import msgspec
 
 from apportion.engine.billing import find
 from apportion.engine.engine import Engine
+from apportion.engine.gather import Full
 from apportion.engine.statements.sending import PREFIX
 from apportion.engine.statements.wishes import Wishes
 from apportion.engine.work import Work
-from apportion.errors import NotFound, Refused
-from apportion.model.delivery import LetterLine
+from apportion.errors import NotFound, Refused, StoreUnavailable
+from apportion.model.delivery import Letter, LetterLine
 from apportion.model.ids import read_number
 from apportion.model.statement import Document
-from apportion.ports import Letter, Notifier, Outside
+from apportion.ports import Notifier, Outside
 
-AT_ONCE, TRIES = 10, 12
-CALL = 30.0
+AT_ONCE, TRIES = 10, 24  # each try has two lines: that it is sent now, and what became of it
+CALL = 30
 FIRST, LONGEST = 1, 3600  # seconds before the second try, and at most
 _LINE = msgspec.json.Decoder(LetterLine)
 Write = Callable[[Callable[[Engine], None]], None]
@@ -29,8 +30,9 @@ Write = Callable[[Callable[[Engine], None]], None]
 class Postman:
     """Sends one tenant's statements. ``write`` hands the writer what is to be noted; it is done between two groups.
 
-    ``compose`` makes the letter of a document, on the outside thread; ``alert`` is told of one that can not be sent.
-    A letter is sent at least once: who is killed before it is noted sends it again, under the same ``Message-ID``.
+    ``compose`` writes the letter with a document, on another thread; ``alert`` is told of one that can not be sent.
+    It is noted before a letter is sent, so that one node sends it; one that is killed in between has it sent again
+    later, under the same ``Message-ID``.
     """
 
     def __init__(
@@ -64,20 +66,21 @@ class Postman:
         if not address:
             self._note(line, "failed", "no_address")
             return
-
-        async def work() -> str:
-            return await self._port.send(self._compose(document, address))
+        sent = msgspec.structs.replace(line, due=self._later(2 * CALL), n=line.n + 1, at=self._engine.clock.now())
+        if not self._engine.writer.booked(lambda work: _moved(work, line, sent)):
+            self._busy.discard(id)  # another node sends it
+            return
 
         def ended(result: Any, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, Exception):
                 return  # the node stops: the next one sends it
             why = str(result) if error is None else type(error).__name__.lower()[:40]
             if not why:
-                self._note(line, "sent", "")
+                self._note(sent, "sent", "")
             else:
-                self._note(line, "failed" if why.startswith("5") or line.n >= TRIES else "waiting", why)
+                self._note(sent, "failed" if why.startswith("5") or line.n >= TRIES else "waiting", why)
 
-        self._outside.submit(work, CALL, ended)
+        self._outside.submit(lambda: self._port.send(lambda: self._compose(document, address)), CALL, ended)
 
     def _address(self, account: str) -> str:
         """Where a payer wants its statements now, by the catalog in force."""
@@ -88,10 +91,8 @@ class Postman:
         return Wishes(engine.terms().catalog, engine.tenant_name).email(owner)
 
     def _note(self, line: LetterLine, state: str, why: str) -> None:
-        pause = min(FIRST * 2 ** min(line.n, 30), LONGEST)
+        due = self._later(min(FIRST * 2 ** min(line.n // 2, 30), LONGEST)) if state == "waiting" else ""
         now = self._engine.clock.now()
-        then = (datetime.fromisoformat(now) + timedelta(seconds=pause)).isoformat(timespec="microseconds")
-        due = then.replace("+00:00", "Z") if state == "waiting" else ""
         moved = msgspec.structs.replace(line, due=due, n=line.n + 1, at=now, state=state, reason=why[:80])
 
         def note(engine: Engine) -> None:
@@ -102,13 +103,18 @@ class Postman:
             self._alert(line.statement)
         try:
             self._write(note)
-        except Exception:  # it is not taken now: the letter stays due, and is sent again
+        except (Full, StoreUnavailable):  # it is not taken now: the letter stays due, and is sent again
             self._busy.discard(line.id)
-            raise
+
+    def _later(self, seconds: int) -> str:
+        then = datetime.fromisoformat(self._engine.clock.now()) + timedelta(seconds=seconds)
+        return then.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _moved(work: Work, before: LetterLine, moved: LetterLine) -> None:
-    """Note how a letter stands, unless another node has done so."""
+def _moved(work: Work, before: LetterLine, moved: LetterLine) -> bool:
+    """Note how a letter stands, unless another node has done so; whether that was noted."""
     found = work.course(before.id)
-    if found and _LINE.decode(found).n == before.n:
+    fresh = bool(found) and _LINE.decode(found).n == before.n
+    if fresh:
         work.append(work.move(moved))
+    return fresh

@@ -17,14 +17,16 @@ from apportion.engine.events.outbox import FIRST
 from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
+from apportion.engine.statements.postman import Postman
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
 from apportion.faces.api.others import Others
+from apportion.faces.mailing import letter_of
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
 from apportion.model.payment import EndPayment
-from apportion.ports import PaymentPort, ProviderPort
+from apportion.ports import Notifier, PaymentPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -80,6 +82,19 @@ class Node:
                 engine, port, self.outside, self._till(name), pace=pace, alert=lambda payment: self.on_late(payment)
             )
             self.gatherer.also(name, lambda look=cashier.look: None if self.draining else look())  # type: ignore[misc]
+
+    def mail_by(self, port: Notifier) -> None:
+        """Send statements to payers who want them by e-mail from now on; before the start."""
+        for name, engine in self.engines.items():
+            postman = Postman(
+                engine, port, self.outside, self._box(name), letter_of,
+                lambda statement: self.note("a statement could not be sent", statement=statement),
+            )  # fmt: skip
+            self.gatherer.also(name, lambda look=postman.look: None if self.draining else look())  # type: ignore[misc]
+
+    def _box(self, tenant: str) -> Callable[[Callable[[Engine], None]], None]:
+        """Where a postman hands in what became of a letter. What is not taken now is sent again."""
+        return lambda note: self.gatherer.submit(Job(tenant, act=note))
 
     def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""

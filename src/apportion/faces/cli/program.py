@@ -25,6 +25,7 @@ from apportion.faces.cli import (
     serving,
     sessions,
     start,
+    statements,
     trust,
 )
 from apportion.faces.cli.failure import report
@@ -40,7 +41,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
     "Price": [pricing.rate, pricing.allocate],
     "Broker": [plan.plan, segment.segment],
     "Book": [books.run, books.close, books.topup, funds.grant, funds.allowance],
-    "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace],
+    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
 }

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from apportion.faces.pages.flow import NARROW, PAYER, PROVIDER, SERVICE, TAX, WIDE, Flow, Node, flow_svg
+from apportion.faces.pages.phrases import phrases_of
 from apportion.model.statement import Document, Measured, Remittance, Section, Statement, TookPart
 from apportion.stages.statement import amount_of, day, decimals, grouped, price_of, quantity, span
 
@@ -19,9 +20,13 @@ def document_page(document: Document) -> str:
     if isinstance(document, Statement):
         taxed = any(tax.name for tax in document.taxes)
         figure = _figure(statement_flow(document), document)
-        return _environment().get_template("statement.html").render(d=document, taxed=taxed, figure=figure)
+        return (
+            _environment()
+            .get_template("statement.html")
+            .render(d=document, taxed=taxed, figure=figure, say=phrases_of(document))
+        )
     figure = _figure(remittance_flow(document), document)
-    return _environment().get_template("remittance.html").render(d=document, figure=figure)
+    return _environment().get_template("remittance.html").render(d=document, figure=figure, say=phrases_of(document))
 
 
 def page(template: str, **values: Any) -> str:

@@ -26,9 +26,10 @@ _ENGLISH = {
     "words_free": "This cost you nothing.", "words_back": "You get {total} {currency} back for this.",
     "books": "The books count finer than cents: {} {} was charged, {} carried in from earlier rounding and {} is "
     "carried on, together {}. Lines and taxes add up to the total exactly.",
-    "rounding": "Credited {} {}, {} carried in from earlier rounding and {} carried on: payable {}. What rounding keeps "
-    "of the exact dues ({}) is paid out when periods are closed.",
-    "sealed": "Seal: {} rows of the books stand under the head {}", "signed": ", signed {}Z by the key that begins with {}",
+    "rounding": "Credited {} {}, {} carried in from earlier rounding and {} carried on: payable {}. What rounding "
+    "keeps of the exact dues ({}) is paid out when periods are closed.",
+    "sealed": "Seal: {} rows of the books stand under the head {}",
+    "signed": ", signed {}Z by the key that begins with {}",
     "kept": "This document is {}; its digest stands in the books.",
     "months": "January February March April May June July August September October November December",
     "dates": "{} {} {}",
@@ -51,11 +52,12 @@ _GERMAN = _ENGLISH | {
     "deliveries": "Lieferungen", "exact": "genau", "example": "Ein Beispiel mit erfundenen Teilen (*).",
     "words": "Sie zahlen dafür {total} {currency}{tax}.", "words_tax": ", davon {} Steuer",
     "words_free": "Das hat Sie nichts gekostet.", "words_back": "Sie erhalten dafür {total} {currency} zurück.",
-    "books": "Die Bücher rechnen genauer als in Cent: {} {} wurden berechnet, {} kamen aus früherer Rundung hinzu und {} "
-    "gehen weiter, zusammen {}. Zeilen und Steuern ergeben genau die Summe.",
+    "books": "Die Bücher rechnen genauer als in Cent: {} {} wurden berechnet, {} kamen aus früherer Rundung hinzu und "
+    "{} gehen weiter, zusammen {}. Zeilen und Steuern ergeben genau die Summe.",
     "rounding": "Gutgeschrieben {} {}, aus früherer Rundung {}, weitergetragen {}: zahlbar {}. Was die Rundung von den "
     "genauen Ansprüchen ({}) behält, wird beim Abschluss ausgezahlt.",
-    "sealed": "Siegel: {} Zeilen der Bücher stehen unter dem Kopf {}", "signed": ", unterschrieben {}Z mit dem Schlüssel, der mit {} beginnt",
+    "sealed": "Siegel: {} Zeilen der Bücher stehen unter dem Kopf {}",
+    "signed": ", unterschrieben {}Z mit dem Schlüssel, der mit {} beginnt",
     "kept": "Dieses Dokument ist {}; sein Abdruck steht in den Büchern.",
     "months": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
     "dates": "{}. {} {}",
