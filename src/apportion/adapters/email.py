@@ -35,7 +35,7 @@ class MailServer(msgspec.Struct, frozen=True):
 
 
 def read_server(address: str, *, password: str = "", private: bool = False) -> MailServer:
-    """``smtp://user@host:port`` (TLS is begun there) or ``smtps://…``; without TLS only on this machine, or ``private``.
+    """``smtp://user@host:port`` (TLS is begun there) or ``smtps://…``; no TLS only on this machine, or ``private``.
 
     Raises:
         Refused: BAD_INPUT when it is neither.
@@ -47,9 +47,7 @@ def read_server(address: str, *, password: str = "", private: bool = False) -> M
     except ValueError:
         port, host = 0, ""
     if not port or not host or parts.password or parts.path.strip("/") or parts.query:
-        raise refuse(
-            RefusalCode.BAD_INPUT, "is no mail server.", field="smtp", fix="Such as smtp://mail.example.org:587."
-        )
+        raise refuse(RefusalCode.BAD_INPUT, "is no mail server.", field="smtp", fix="Such as smtp://mail.example.org.")
     plain = private or host in _HERE
     return MailServer(host, port, parts.scheme == "smtps", plain, parts.username or "", password)
 

@@ -1,4 +1,4 @@
-"""The letter that a statement is sent with: the same document as text, as a page, and as a PDF where one can be made."""
+"""The letter that a statement is sent with: the document as text, as a page, and as a PDF where one can be made."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def letter_of(document: Document, address: str) -> Letter:
     total = f"{grouped(document.total)} {document.currency}"
     subject = f"{title} {document.number} · {issuer} · {say.span(document)} · {total}"
     text, page = formed([document], "text").decode(), formed([document], "html").decode()
+    files: tuple[tuple[str, str, bytes], ...] = ()
     try:
         files = ((file_name(document, "pdf"), "application/pdf", formed([document], "pdf")),)
     except Refused:  # typst is not installed: the page says the same
-        files = ()
+        pass
     return Letter(document.id, address, subject, text, page, files)

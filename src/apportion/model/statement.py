@@ -100,8 +100,8 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
 
     ``issuer`` is the name of who sends it, ``provider`` its id when it is a provider. Where each provider sends its
     own, ``beside`` are the numbers of all of them, in order: each ``due`` is a part of the whole, and brought, payments
-    and balance go from one to the next. With a ``session`` it is of that alone. ``language`` and ``channel`` are what the
-    payer wants. A ``preview`` is no document: it has no number, and asks for nothing.
+    and balance go from one to the next. With a ``session`` it is of that alone. ``language`` and ``channel`` are what
+    the payer wants. A ``preview`` is no document: it has no number, and asks for nothing.
     """
 
     id: str

@@ -16,6 +16,7 @@ from apportion.errors import Misconfigured, RefusalCode, Refused, StoreUnavailab
 from apportion.faces.market import Market
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.statements import Statements
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole
 from apportion.model.usage import PayerUse, Usage
@@ -65,7 +66,7 @@ def test_the_same_story_as_the_engine(node: NodeProcess) -> None:
 def test_there_is_a_verb_for_every_operation() -> None:
     verbs = [
         verb
-        for kind in (apportion.Client, Market, Plans, Sessions, Stocks)
+        for kind in (apportion.Client, Market, Plans, Sessions, Statements, Stocks)
         for verb in vars(kind).values()
         if inspect.isfunction(verb)
     ]
