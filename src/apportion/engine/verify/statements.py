@@ -23,7 +23,7 @@ class Statements:
         self._numbers: dict[str, int] = {}
         self._last: dict[str, StatementLine] = {}
         self._lines: dict[str, StatementLine] = {}
-        self._covered: set[tuple[str, str]] = set()
+        self._covered: set[tuple[str, str, str]] = set()
         self._row: tuple[int, StatementLine] | None = None
         self._taken: dict[str, int] = {}
         self._letters: dict[str, LetterLine] = {}
@@ -39,7 +39,7 @@ class Statements:
         for wrong in self._wrong(line):
             self.findings.add("statement", row.place(index), line.id, wrong)
         self._last[line.account] = self._lines[line.id] = line
-        self._covered |= {(line.account, id) for id in line.covers}
+        self._covered |= {(line.account, line.provider, id) for id in line.covers}
 
     def _wrong(self, line: StatementLine) -> list[str]:
         standing, found = self.books.standing(line.account), []
@@ -63,7 +63,7 @@ class Statements:
         moved = charges if line.kind == REMITTANCE else payments - charges
         if closing != opening + moved:
             found.append(f"closes with {line.closing}, which does not follow from its own sums.")
-        if any((line.account, id) in self._covered for id in line.covers):
+        if any((line.account, line.provider, id) in self._covered for id in line.covers):
             found.append("covers what another document about it alone covers.")
         if line.kind == CREDIT_NOTE:
             corrected = self._lines.get(line.corrects)
