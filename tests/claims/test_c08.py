@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import http.client
+import socket
 import threading
 from decimal import Decimal
 from email import policy
@@ -24,10 +25,11 @@ class Mailbox:
         self.came = threading.Event()
         self.letters: list[EmailMessage] = []
         self.refused = 0
-        self.controller = Controller(self, hostname="127.0.0.1", port=0)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self.controller.start()
-        assert self.controller.server is not None
-        self.port = self.controller.server.sockets[0].getsockname()[1]
 
     async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
         if not self.refused:
