@@ -31,7 +31,8 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
     while full:
         parties, issuing = writer.repeated(lambda: _issue(engine, period, who))
         full = issuing.full
-    found = [line for party in parties for line in party.issued if period is None or line.period == period]
+    issued = [line for party in parties for line in party.issued]
+    found = [line for line in issued if period is None or (line.period == period and not line.covers)]
     if not found and issuing.waiting:
         raise refuse(RefusalCode.PERIOD_OPEN, issuing.waiting, field="period", fix="Close it: apportion close PERIOD.")
     return documents(engine, found)
