@@ -48,10 +48,8 @@ def test_looked_at_beforehand_then_issued_in_every_form(cli: Cli, tmp_path: Path
     assert [(one["number"], one["provider"], one["total"]) for one in made] == [
         ("S-000001", "dora", "5.00"), ("S-000002", "otto", "5.00"),
     ]  # fmt: skip
-    files = cli("statement", "ada", "--store", store, "--format", "pdf", "--out", tmp_path / "o", "--json").json[
-        "files"
-    ]
-    assert [Path(file).read_bytes()[:5] for file in files] == [b"%PDF-", b"%PDF-"]
+    assert cli("statement", "ada", "--store", store, "--format", "pdf", "--out", tmp_path / "o").code == 0
+    assert [file.read_bytes()[:5] for file in sorted((tmp_path / "o").glob("*.pdf"))] == [b"%PDF-", b"%PDF-"]
     page = cli("statement", "S-000002", "--store", store, "--format", "html").out
     assert '<html lang="de">' in page and "Eine von mehreren Abrechnungen" in page and "otto (West)" in page
     finance = cli("statement", "finance", "--store", store).out
@@ -72,10 +70,7 @@ def test_given_back_by_a_document_of_its_own(cli: Cli, tmp_path: Path) -> None:
     words = ("statement", bill["number"], "--store", store, "--credit-note", "--charge", charge)
     note = cli(*words)
     assert "CREDIT NOTE" in note.out and "C-000001" in note.out and "Given back of S-000001" in note.out
-    assert (
-        cli(*words, "--json").json[0]["total"]
-        == "-2.00"
-        == cli("statement", "C-000001", "--store", store, "--json").json[0]["total"]
-    )
+    assert cli(*words, "--json").json[0]["total"] == "-2.00"
+    assert cli("statement", "C-000001", "--store", store, "--json").json[0]["total"] == "-2.00"
     assert cli("statement", "--store", store, "--charge", charge).code == 2
     assert cli("statement", "--session", "ses_x", "--store", store, "--json").error["code"] == "not_found"
