@@ -6,7 +6,7 @@ the widths of all bands between two columns add up exactly to the height of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -51,12 +51,16 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Flow(msgspec.Struct):
-    """Amounts (atoms of 10^−``scale`` ``currency``) by (source, target); every node is named in ``nodes``."""
+    """Amounts (atoms of 10^−``scale`` ``currency``) by (source, target); every node is named in ``nodes``.
+
+    ``written`` is how figures are written, when not as in English.
+    """
 
     currency: str
     scale: int
     nodes: dict[str, Node] = {}
     links: dict[tuple[str, str], int] = {}
+    written: Callable[[str], str] = str
 
     def add(self, source: Node, target: Node, atoms: int) -> None:
         """Add to the band between two nodes; what is not above zero is no band."""
@@ -125,7 +129,7 @@ def condense(flow: Flow, column: int, keep: int, words: str) -> Flow:
         return flow
     gone = {node.id for node in plain[keep:]}
     rest = Node(f"rest-{column}", f"{len(gone):,} more {words}", plain[0].kind, column, len(gone))
-    less = Flow(flow.currency, flow.scale)
+    less = Flow(flow.currency, flow.scale, written=flow.written)
     for (source, target), atoms in flow.links.items():
         ends = [rest if end in gone else flow.nodes[end] for end in (source, target)]
         less.add(ends[0], ends[1], atoms)
@@ -259,7 +263,7 @@ def _amount(flow: Flow, atoms: int) -> str:
     rounded = (2 * atoms + grain) // (2 * grain)
     if not rounded and atoms:
         return f"< {decimal_text(1, places)} {flow.currency}"
-    return f"{grouped(decimal_text(rounded, places))} {flow.currency}"
+    return f"{flow.written(grouped(decimal_text(rounded, places)))} {flow.currency}"
 
 
 def _px(hundredths: int) -> str:

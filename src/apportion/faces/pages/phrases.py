@@ -32,7 +32,7 @@ _ENGLISH = {
     "signed": ", signed {}Z by the key that begins with {}",
     "kept": "This document is {}; its digest stands in the books.",
     "months": "January February March April May June July August September October November December",
-    "dates": "{} {} {}",
+    "dates": "{} {} {}", "commas": "",
 }  # fmt: skip
 _GERMAN = _ENGLISH | {
     "preview": "Vorschau", "statement": "Abrechnung", "credit": "Gutschrift", "advice": "Zahlungsavis",
@@ -60,8 +60,9 @@ _GERMAN = _ENGLISH | {
     "signed": ", unterschrieben {}Z mit dem Schlüssel, der mit {} beginnt",
     "kept": "Dieses Dokument ist {}; sein Abdruck steht in den Büchern.",
     "months": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "dates": "{}. {} {}",
+    "dates": "{}. {} {}", "commas": "yes",
 }  # fmt: skip
+_COMMAS = str.maketrans(",.", ".,")
 LANGUAGES = {"en": _ENGLISH, "de": _GERMAN}
 
 
@@ -76,6 +77,14 @@ class Phrases:
             return self._words[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    def figures(self, text: str) -> str:
+        """Figures as they are written in this language."""
+        return text.translate(_COMMAS) if self._words["commas"] else text
+
+    def money(self, text: str) -> str:
+        """An amount with its thousands apart."""
+        return self.figures(grouped(text))
 
     def title(self, d: Statement) -> str:
         """Statement or credit note."""
@@ -134,12 +143,14 @@ class Phrases:
         if not s.total.strip("-0."):
             return self.words_free if s.uses else ""
         if s.total.startswith("-"):
-            return self.words_back.format(total=grouped(s.total[1:]), currency=d.currency)
+            return self.words_back.format(total=self.money(s.total[1:]), currency=d.currency)
         places = len(s.total.partition(".")[2])
         text = f"{tax:0{places + 1}}"
         shown = f"{text[:-places]}.{text[-places:]}" if places else text
         return self.words.format(
-            total=grouped(s.total), currency=d.currency, tax=self.words_tax.format(grouped(shown)) if tax > 0 else ""
+            total=self.money(s.total),
+            currency=d.currency,
+            tax=self.words_tax.format(self.money(shown)) if tax > 0 else "",
         )
 
     def shared_of(self, item: Item) -> str:
@@ -150,7 +161,7 @@ class Phrases:
 
     def taxed(self, tax: TaxSum) -> str:
         """A tax and what it is of."""
-        return f"{tax.name.upper()} {tax.rate} % {self.on} {grouped(tax.base)}"
+        return f"{tax.name.upper()} {tax.rate} % {self.on} {self.money(tax.base)}"
 
     def whose(self, payer: str) -> str:
         """Whose use a section is."""
@@ -163,12 +174,12 @@ class Phrases:
     def books_of(self, d: Statement) -> str:
         """How the total comes of what the books say."""
         return self.books.format(
-            grouped(d.charges), d.currency, grouped(d.residue_in), grouped(d.residue_out), grouped(d.total)
+            self.money(d.charges), d.currency, self.money(d.residue_in), self.money(d.residue_out), self.money(d.total)
         )
 
     def rounding_of(self, d: Remittance, exact: str) -> str:
         """How what is payable comes of what was credited."""
-        texts = [grouped(text) for text in (d.credited, d.residue_in, d.residue_out, d.total)]
+        texts = [self.money(text) for text in (d.credited, d.residue_in, d.residue_out, d.total)]
         return self.rounding.format(texts[0], d.currency, *texts[1:], exact)
 
     def seal(self, seal: Seal) -> str:

@@ -13,7 +13,7 @@ from apportion.faces.pages.build import deliverers, remittance_flow, statement_f
 from apportion.faces.pages.flow import PAPER, PRINTED, Flow, flow_svg
 from apportion.faces.pages.phrases import Phrases, phrases_of
 from apportion.model.statement import Document, Due, Item, Remittance, Section, Statement
-from apportion.stages.statement import amount_of, decimals, grouped, price_of, quantity
+from apportion.stages.statement import amount_of, decimals, price_of, quantity
 
 _TEMPLATE = Path(__file__).parent / "templates" / "document.typ"
 _SHOWN = 8
@@ -65,9 +65,9 @@ def _statement(d: Statement, say: Phrases) -> dict[str, Any]:
     taxed = any(tax.name for tax in d.taxes)
     flow = statement_flow(d)
     ask, more, amount = say.asks(d)
-    rows = [(say.brought, grouped(d.brought))]
-    rows += [(say.received(r, d.zone), grouped(r.amount)) for r in d.received]
-    rows += [(say.this_one(d), _flipped(d.total)), (say.balance, grouped(d.balance))]
+    rows = [(say.brought, say.money(d.brought))]
+    rows += [(say.received(r, d.zone), say.money(r.amount)) for r in d.received]
+    rows += [(say.this_one(d), _flipped(d.total, say)), (say.balance, say.money(d.balance))]
     return {
         "title": say.title(d),
         "who": [
@@ -76,15 +76,15 @@ def _statement(d: Statement, say: Phrases) -> dict[str, Any]:
         ],
         "ask": ask,
         "ask_more": more,
-        "ask_amount": grouped(amount),
+        "ask_amount": say.money(amount),
         "rows": [] if len(d.beside) > 1 else rows,
         "columns": [say.what, say.quantity, say.price, say.net, *([say.tax, say.total] if taxed else [])],
         "sections": [_section(s, d, say) for s in d.sections],
         "taxes": [
-            *([(say.net, grouped(d.net))] if taxed else []),
-            *((say.taxed(tax), grouped(tax.amount)) for tax in d.taxes if tax.name),
+            *([(say.net, say.money(d.net))] if taxed else []),
+            *((say.taxed(tax), say.money(tax.amount)) for tax in d.taxes if tax.name),
         ],
-        "total": (say.total, f"{grouped(d.total)} {d.currency}"),
+        "total": (say.total, f"{say.money(d.total)} {d.currency}"),
         "figure": _figure(flow, d),
         "figure_title": say.where,
         "small": [say.books_of(d)],
@@ -100,7 +100,7 @@ def _section(s: Section, d: Statement, say: Phrases) -> dict[str, Any]:
         "uses": say.uses_of(s),
         "words": say.in_words(s, d),
         "rows": [_item(item, say, taxed=taxed, several=several) for item in s.items],
-        "sum": grouped(s.total) if len(d.sections) > 1 else "",
+        "sum": say.money(s.total) if len(d.sections) > 1 else "",
         "by": [(f"{part}:", _names(s, part, say)) for part, _ in deliverers(s)],
     }
 
@@ -116,9 +116,9 @@ def _names(s: Section, part: str, say: Phrases) -> str:
 
 
 def _item(item: Item, say: Phrases, *, taxed: bool, several: bool) -> list[Any]:
-    note = " · ".join(filter(None, (item.category if several else "", say.shared_of(item))))
-    money = [grouped(item.net), *([grouped(item.tax), grouped(item.total)] if taxed else [])]
-    return [(item.label, note), amount_of(item), price_of(item), *money]
+    note = " · ".join(filter(None, (item.category.upper() if several else "", say.shared_of(item))))
+    money = [say.money(item.net), *([say.money(item.tax), say.money(item.total)] if taxed else [])]
+    return [(item.label, note), say.figures(amount_of(item)), say.figures(price_of(item)), *money]
 
 
 def _remittance(d: Remittance, say: Phrases) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _remittance(d: Remittance, say: Phrases) -> dict[str, Any]:
         ],
         "ask": say.payable,
         "ask_more": "",
-        "ask_amount": grouped(d.total),
+        "ask_amount": say.money(d.total),
         "rows": [],
         "columns": [say.delivered, say.times, say.credited, say.payable],
         "sections": [
@@ -138,7 +138,7 @@ def _remittance(d: Remittance, say: Phrases) -> dict[str, Any]:
              "rows": [_due(due, say) for due in d.dues]}
         ],
         "taxes": [],
-        "total": (say.payable, f"{grouped(d.total)} {d.currency}"),
+        "total": (say.payable, f"{say.money(d.total)} {d.currency}"),
         "figure": _figure(remittance_flow(d), d),
         "figure_title": say.where,
         "small": [say.rounding_of(d, decimals(d.exact))],
@@ -147,9 +147,9 @@ def _remittance(d: Remittance, say: Phrases) -> dict[str, Any]:
 
 def _due(due: Due, say: Phrases) -> list[Any]:
     label = f"{due.label}, {due.part.lower()}" if due.service else due.part
-    measured = ", ".join(quantity(m.quantity, m.unit) for m in due.measured)
+    measured = ", ".join(say.figures(quantity(m.quantity, m.unit)) for m in due.measured)
     note = " · ".join(filter(None, (measured, f"{say.exact} {decimals(due.exact)}" if due.service else "")))
-    return [(label, note), f"{due.uses:,}", grouped(due.credited), grouped(due.payable)]
+    return [(label, note), f"{due.uses:,}", say.money(due.credited), say.money(due.payable)]
 
 
 def _figure(flow: Flow, d: Document) -> str:
@@ -161,8 +161,8 @@ def _figure(flow: Flow, d: Document) -> str:
     return flow_svg(flow, name="flow", title=d.number, canvas=PAPER, style=PRINTED)
 
 
-def _flipped(total: str) -> str:
-    return grouped(total[1:] if total.startswith("-") else f"-{total}" if total.strip("0.") else total)
+def _flipped(total: str, say: Phrases) -> str:
+    return say.money(total[1:] if total.startswith("-") else f"-{total}" if total.strip("0.") else total)
 
 
 __all__ = ["documents_pdf"]

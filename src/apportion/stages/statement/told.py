@@ -45,7 +45,7 @@ def told(charge: Charge, mine: Share, words: Words, manner: Manner) -> Iterator[
     delivered = {portion.part: portion.provider for portion in charge.portions}
     lines = list(_served(charge, mine))
     by_part = any(_part(line) in delivered for line, _ in lines)
-    sums: dict[str, ToldLine] = {}
+    sums: dict[tuple[str, str | None, bool], ToldLine] = {}
     for line, exact in lines:
         tariff = line.tariff or charge.tariff
         said = words.component(charge.service, tariff, line.component, line.measure)
@@ -85,10 +85,12 @@ def _shared(line: PriceLine, exact: Exact, said: Component, portions: tuple[Port
         yield ToldLine(msgspec.structs.replace(line, price=""), part, named, portion.provider)
 
 
-def _sum_up(sums: dict[str, ToldLine], one: ToldLine, name: str) -> None:
-    before = sums[name].exact if name in sums else ZERO
+def _sum_up(sums: dict[tuple[str, str | None, bool], ToldLine], one: ToldLine, name: str) -> None:
+    """Add a line to its provider's sum; what is taxed otherwise is a sum of its own."""
+    key = name, one.said.tax, one.said.included
+    before = sums[key].exact if key in sums else ZERO
     said = Component(name, "", one.said.tax, one.said.included)
-    sums[name] = ToldLine(PriceLine(name, "", "", "", ""), before + one.exact, said, one.provider)
+    sums[key] = ToldLine(PriceLine(name, "", "", "", ""), before + one.exact, said, one.provider)
 
 
 def _weighed(charge: Charge) -> Iterator[tuple[PriceLine, Exact]]:
