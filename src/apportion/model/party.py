@@ -51,10 +51,14 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 class UnknownPayers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What happens when usage names a payer that the catalog does not: open an account on these terms."""
+    """What happens when usage names a payer that the catalog does not: open an account on these terms.
+
+    They are billed as the ``profile`` says.
+    """
 
     currency: str
     credit: str = "0"
     opening: str = "0"
     calendar: Calendar = Calendar()
     trust: bool = False
+    profile: str = ""

@@ -56,6 +56,8 @@ def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusa
         check_parent(found, f"payers.{name}", payer)
     if catalog.unknown_payers is not None:
         _terms(found, "unknown_payers", catalog.unknown_payers)
+        if catalog.unknown_payers.profile:
+            found.exists("unknown_payers.profile", "profiles", catalog.unknown_payers.profile)
     check_agreements(found)
     check_offers(found)
     check_market(found)

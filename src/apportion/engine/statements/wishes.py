@@ -22,7 +22,7 @@ class Wishes:
 
     def billing(self, payer: str) -> Billing:
         """How a payer wants to be billed; an agreement goes before the profile, field by field."""
-        known = self._catalog.payers.get(payer)
+        known = self._catalog.payers.get(payer) or self._catalog.unknown_payers
         profile = self._catalog.profiles.get(known.profile) if known is not None else None
         return self._agreed.get(payer, Billing()).over(profile.billing if profile is not None else Billing())
 
