@@ -1,4 +1,4 @@
-"""In whatever form a payer wants it: several statements are one, a department's use is its parent's, sums stay exact."""
+"""In whatever form a payer wants it: several statements are one, departments are their parent's, sums stay exact."""
 
 from __future__ import annotations
 
