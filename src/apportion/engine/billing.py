@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 
 import msgspec
 from blake3 import blake3
@@ -11,7 +12,8 @@ from apportion.engine.engine import Engine
 from apportion.engine.statements.issuing import Issuing
 from apportion.engine.statements.wishes import Wishes
 from apportion.engine.unbilled import DOCUMENT, Party, Unbilled
-from apportion.errors import RefusalCode, refuse
+from apportion.errors import RefusalCode, Refused, refuse
+from apportion.model.calendar import Period, period_named
 from apportion.model.ids import read_key, read_number
 from apportion.model.journal import StatementLine
 from apportion.model.statement import CreditNote, Document, Remittance, Section, Statement
@@ -24,7 +26,8 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
     none. ``who`` is an account id, a payer's or a provider's name. What was issued before comes back as it was.
 
     Raises:
-        Refused: PERIOD_OPEN when all that is asked for has not ended, or has running totals that are not closed;
+        Refused: BAD_TIME when no calendar has such a period; PERIOD_OPEN when all that is asked for has not ended, or
+            has running totals that are not closed;
             NOT_FOUND when nobody is called ``who``; CONFLICT when what ``who`` uses is on its parent's statement.
     """
     writer, full = engine.writer, True
@@ -35,7 +38,24 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
     found = [line for line in issued if period is None or (line.period == period and not line.covers)]
     if not found and issuing.waiting:
         raise refuse(RefusalCode.PERIOD_OPEN, issuing.waiting, field="period", fix="Close it: apportion close PERIOD.")
+    if not found and period is not None:
+        _check_period(parties, period, engine.clock.now())
     return documents(engine, found)
+
+
+def _check_period(parties: list[Party], period: str, now: str) -> None:
+    """A period in which nothing was used must at least be one, and over."""
+    spans: list[Period] = []
+    wrong: Refused | None = None
+    for calendar in {party.calendar for party in parties}:
+        try:
+            spans.append(period_named(calendar, period))
+        except Refused as refused:
+            wrong = refused
+    if not spans and wrong is not None:
+        raise wrong
+    if spans and all(span.end > datetime.fromisoformat(now) for span in spans):
+        raise refuse(RefusalCode.PERIOD_OPEN, f"{period} has not ended yet.", field="period", fix="Ask for a preview.")
 
 
 def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Party], Issuing]:

@@ -261,7 +261,7 @@ _TABLE: tuple[Operation, ...] = (
     op(
         "issue", "POST /v1/statements", "Issue the statements of a period or a session that has ended.",
         verbs.issue_statements, (_O,), takes=IssueInput, way=Way.ALONE, gives=IssueAnswer, once=Once.OPTIONAL,
-        problems=(_C.NOT_FOUND, _C.PERIOD_OPEN, _C.CONFLICT, _C.BAD_INPUT),
+        problems=(_C.NOT_FOUND, _C.PERIOD_OPEN, _C.CONFLICT, _C.BAD_INPUT, _C.BAD_TIME),
         more="One for a payer, or one for each provider, as its agreement or profile says; what departments use is on"
         " the statement of who pays for them.",
     ),

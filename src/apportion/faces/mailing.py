@@ -23,4 +23,4 @@ def letter_of(document: Document, address: str) -> Letter:
         files = ((file_name(document, "pdf"), "application/pdf", formed([document], "pdf")),)
     except Refused:  # typst is not installed: the page says the same
         pass
-    return Letter(document.id, address, subject, text, page, files)
+    return Letter(document.id, address, " ".join(subject.split()), text, page, files)

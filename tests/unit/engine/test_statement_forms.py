@@ -137,6 +137,14 @@ def test_a_parent_that_can_not_pay_is_refused(payer: Payer) -> None:
     assert wrong and all(one.where.startswith("payers.x.") for one in wrong)
 
 
+def test_a_period_that_is_none_or_not_over_is_refused(engine: Engine) -> None:
+    engine.charge([ride(1, 3)])
+    rows = engine.store.head(engine.tenant, 0)
+    refused(RefusalCode.BAD_TIME, lambda: issue(engine, "someday"))
+    refused(RefusalCode.PERIOD_OPEN, lambda: issue(engine, "2099-01"))
+    assert issue(engine, "2023-01") == [] and engine.store.head(engine.tenant, 0) == rows  # nothing was used then
+
+
 # wishes
 
 

@@ -70,6 +70,11 @@ def issue_session(engine: Engine, session: str, who: str | None = None) -> list[
         raise refuse(RefusalCode.NOT_FOUND, f"{(who or '')[:60]!r} did not pay for {session}.", field="who")
     parties = engine.writer.repeated(lambda: _issue(engine, (about, chosen), accounts))
     found = [made for party in parties for made in party.issued if made.covers == about.covers]
+    if not found and all(party.parent for party in parties):
+        raise refuse(
+            RefusalCode.CONFLICT, f"{session} is on the statement of who pays for its payer.", field="session",
+            fix="Ask for that of the parent, or for a preview.",
+        )  # fmt: skip
     if not found:
         fix = "List the statements of its payer."
         raise refuse(
