@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from apportion.adapters.highs import solver
 from apportion.stages.broker import Choice, Question, Ranked, choose
-from apportion.stages.broker.program import Product, Program, Row, Solver
-from apportion.stages.broker.question import Aim, Bounds, Option, Sums
+from apportion.stages.broker.choosing.program import Product, Program, Row, Solver
+from apportion.stages.broker.choosing.question import Aim, Bounds, Option, Sums
 
 LOWEST: Aim = ((("fee", 1),), (("cost", 1),))
 PARTS, PROVIDERS = 5, 200

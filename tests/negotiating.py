@@ -21,10 +21,10 @@ from apportion.model.negotiation import (
     Stance,
     Talk,
 )
-from apportion.stages.broker.auction import first_offer, second_price
-from apportion.stages.broker.moves import opened
-from apportion.stages.broker.negotiate import step
-from apportion.stages.broker.tactics import open_with, respond
+from apportion.stages.broker.bargaining.auction import first_offer, second_price
+from apportion.stages.broker.bargaining.moves import opened
+from apportion.stages.broker.bargaining.negotiate import step
+from apportion.stages.broker.bargaining.tactics import open_with, respond
 
 EURO = 10**9
 ROUND = 250  # milliseconds

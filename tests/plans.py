@@ -6,11 +6,15 @@ import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+from blake3 import blake3
 from msgspec.structs import replace
 
 from apportion.engine.planned import plans_of
+from apportion.engine.work import Work
 from apportion.model.command import Outcome
-from apportion.model.plan import PlanLine, PlanPart, PlanPayer, PlanState, Scenario
+from apportion.model.ids import read_number
+from apportion.model.plan import Candidates, PlanLine, PlanPart, PlanPayer, PlanState, Scenario
 from apportion.model.session_asked import Change, Chosen, SessionCommand
 from apportion.model.tariff import Flat, Tariff, Use
 from apportion.money import Exact
@@ -60,7 +64,16 @@ class PlanRig(Proved):
         return id
 
     def put(self, line: PlanLine) -> None:
-        self.engine.writer.booked(lambda work: work.append(work.move(line)))
+        """A plan with the document that it was chosen from."""
+        body = msgspec.json.encode(Candidates(line.id, ()))
+        line = replace(line, digest=blake3(body).hexdigest(16))
+
+        def written(work: Work) -> None:
+            payer = work.numbered(read_number(line.payers[0].account))
+            work.writes.documents.append((line.id, payer.party, body))
+            work.append(work.move(line))
+
+        self.engine.writer.booked(written)
 
     def account(self, name: str) -> str:
         return next(view.id for view in self.engine.books.accounts() if view.owner == name)

@@ -19,6 +19,8 @@ import typing
 
 if typing.TYPE_CHECKING:
     from apportion.adapters.catalog_file import load_catalog, read_tariff
+    from apportion.engine.broker.replacing import Replace
+    from apportion.engine.broker.views import PlanView
     from apportion.engine.engine import Engine
     from apportion.engine.explain import Explanation, View
     from apportion.engine.export import export
@@ -45,6 +47,8 @@ if typing.TYPE_CHECKING:
     from apportion.model.catalog import Catalog
     from apportion.model.charge import Charge
     from apportion.model.command import ChargeUsage, Outcome, RejectUsage
+    from apportion.model.profile import Preference, Profile
+    from apportion.model.request import Limits, Request
     from apportion.model.session_asked import Accepted, Change, Confirmed, PartAsked, Report, SessionAsked
     from apportion.model.tariff import Tariff
     from apportion.model.usage import PartUse, PayerUse, Usage, UsageClass
@@ -67,6 +71,7 @@ __all__ = [
     "Engine",
     "Exact",
     "Explanation",
+    "Limits",
     "Misconfigured",
     "Money",
     "NotFound",
@@ -75,6 +80,9 @@ __all__ = [
     "PartAsked",
     "PartUse",
     "PayerUse",
+    "PlanView",
+    "Preference",
+    "Profile",
     "ProviderFailed",
     "Quote",
     "Quotes",
@@ -83,7 +91,9 @@ __all__ = [
     "RefusalCode",
     "Refused",
     "RejectUsage",
+    "Replace",
     "Report",
+    "Request",
     "Rounding",
     "RunSummary",
     "SessionAsked",
@@ -111,6 +121,8 @@ __all__ = [
 
 _ROOMS = {
     "adapters.catalog_file": "load_catalog read_tariff",
+    "engine.broker.replacing": "Replace",
+    "engine.broker.views": "PlanView",
     "engine.engine": "Engine",
     "engine.explain": "Explanation View",
     "engine.export": "export",
@@ -128,6 +140,8 @@ _ROOMS = {
     "model.catalog": "Catalog",
     "model.charge": "Charge",
     "model.command": "ChargeUsage Outcome RejectUsage",
+    "model.profile": "Preference Profile",
+    "model.request": "Limits Request",
     "model.session_asked": "Accepted Change Confirmed PartAsked Report SessionAsked",
     "model.tariff": "Tariff",
     "model.usage": "PartUse PayerUse Usage UsageClass",

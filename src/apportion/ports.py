@@ -15,7 +15,8 @@ from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
 from apportion.model.delivery import Letter
 from apportion.model.hold import Hold
-from apportion.model.payment import check_method
+from apportion.model.payee import BankFile
+from apportion.model.payment import PaymentOrder, PaymentResult
 
 Key = bytes
 
@@ -295,41 +296,6 @@ class Random(Protocol):
         """32 fresh random bytes."""
 
 
-class PaymentOrder(msgspec.Struct, frozen=True):
-    """What a processor is to charge: ``amount`` (decimal text in minor units) of ``currency``, by ``method``.
-
-    ``id`` is our own key: however often an order comes under it, it is charged once. ``method`` is the processor's
-    token; a card number is refused.
-    """
-
-    id: str
-    amount: str
-    currency: str
-    method: str
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        check_method(self.method)
-
-    def __repr__(self) -> str:
-        return f"PaymentOrder({self.id})"  # a token has no place in a log
-
-
-class PaymentResult(msgspec.Struct, frozen=True):
-    """What is known of a payment: succeeded and failed are for ever.
-
-    ``pending``: the processor has it and is not done. ``absent``: it has never heard of it, so nothing was charged.
-    ``unknown``: nobody can say; it may have been charged. ``amount`` and ``currency`` are what was charged when it
-    succeeded, ``reference`` the processor's own name for it, ``reason`` a word for why it failed or is not known.
-    """
-
-    state: Literal["succeeded", "failed", "pending", "absent", "unknown"]
-    amount: str = ""
-    currency: str = ""
-    reference: str = ""
-    reason: str = ""
-
-
 class PaymentPort(Protocol):
     """A payment processor. Both calls are awaited on the outside thread; neither raises for what it was answered."""
 
@@ -338,6 +304,22 @@ class PaymentPort(Protocol):
 
     def ask(self, id: str) -> Coroutine[Any, Any, PaymentResult]:
         """What became of an order; never charges anything."""
+
+
+class PayoutPort(PaymentPort, Protocol):
+    """A processor of transfers: ``charge`` pays an order out, once per id, to the provider its ``method`` names."""
+
+
+class Bank(Protocol):
+    """How a bank wants to be told."""
+
+    def pain001(self, file: BankFile) -> bytes:
+        """The file as ISO 20022 pain.001.001.03, valid by its schema.
+
+        Raises:
+            Refused: BAD_INPUT, when a name or IBAN is none that the format can say.
+            Misconfigured: a package is missing.
+        """
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from apportion.adapters.bank import SepaBank
 from apportion.adapters.highs import solver
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
@@ -13,7 +14,7 @@ from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, Refused, StoreUnavailable
 from apportion.model.endpoint import read_endpoint
 from apportion.model.provider_node import ProviderNode, check_node
-from apportion.ports import Clock, Notifier, PaymentPort, ProviderPort, Random, Signer
+from apportion.ports import Clock, Notifier, PaymentPort, PayoutPort, ProviderPort, Random, Signer
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -53,9 +54,10 @@ def open_tenants(
 def _engine(
     books: Any, tenant: str, outside: tuple[Clock, Random, Signer], heads: HeadsFile, *, writable: bool
 ) -> Engine:
-    """The engine of one tenant's books, with the solver where it is installed."""
+    """The engine of one tenant's books, with the solver where it is installed, and how banks are told."""
     engine = Engine(books, tenant, outside, heads.announce, writable=writable)
     engine.solver = solver()
+    engine.bank = SepaBank()
     return engine
 
 
@@ -75,6 +77,18 @@ def open_payments(address: str, *, key: str = "", private: bool = False, seconds
         more = "" if private else " --allow-private-addresses lets it be any."
         raise Misconfigured(error.refusal.sentence() + more) from None
     return HttpPayments(address, key=key, seconds=seconds)
+
+
+def open_payouts(address: str, *, key: str = "", private: bool = False, seconds: float = 10.0) -> PayoutPort:
+    """The processor of transfers at an address; as ``open_payments``.
+
+    Raises:
+        Misconfigured: the address is none that may be called.
+    """
+    open_payments(address, key=key, private=private, seconds=seconds)  # the same checks
+    from apportion.adapters.payments.http import HttpPayouts
+
+    return HttpPayouts(address, key=key, seconds=seconds)
 
 
 def open_providers(*, signer: Signer | None = None, private: bool = False, seconds: float = 10.0) -> ProviderPort:

@@ -19,12 +19,13 @@ _KEYS = itertools.count(1)
 
 
 class Served:
-    """``apportion serve`` on ``books.db`` of a folder, with a catalog in force."""
+    """``apportion serve`` on ``books.db`` of a folder, with a catalog in force; the one that is there, when empty."""
 
     def __init__(self, program: Program, catalog: str, *words: str) -> None:
         self.program = program
-        (program.folder / "catalog.toml").write_text(catalog, encoding="utf-8")
-        program("catalog", "apply", "catalog.toml", "--store", "books.db")
+        if catalog:
+            (program.folder / "catalog.toml").write_text(catalog, encoding="utf-8")
+            program("catalog", "apply", "catalog.toml", "--store", "books.db")
         command = [*program.command, "serve", "--store", "books.db", "--port", "0", *words]
         self.process = subprocess.Popen(
             command, cwd=program.folder, env=program.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

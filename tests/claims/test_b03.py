@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tests.claims.bargaining import bargaining
 from tests.claims.conftest import Json, Program
 
 NODE = """
@@ -154,3 +155,37 @@ def test_providers_underbid_each_other_down_to_what_they_must_keep(crew: list[Bi
         if loser is not winner:
             assert loser.post(f"/quotes/{id}/end", b"{}")["ended"] is True
             loser.post(f"/quotes/{id}/accept", json.dumps({"bid": signed[loser.name]}).encode(), status=409)
+
+
+def test_a_crew_is_bargained_together_and_nobody_sees_another(apportion: Program) -> None:
+    """A platform bargains with four providers at once about two parts; each part goes to who goes lowest for it."""
+    crew = {
+        "oak": ("0.10", "linear", "near", "far"), "elm": ("0.09", "boulware", "far"),
+        "ash": ("0.08", "conceder", "near"), "fir": ("0.12", "tit-for-tat", "near", "far"),
+    }  # fmt: skip
+    with bargaining(apportion, crew, ("near", "far")) as node:
+        first = node.negotiate()
+        asked = {(one["provider"], one["part"]): Decimal(one["price"]) for one in first["offers"]}
+        assert asked["ash", "near"] == 12 and asked["elm", "far"] == Decimal("13.5")
+        node.move(first["id"], "end")
+        shown = node.negotiate(mandate={"limit": "28", "rounds": 8, "seconds": 30})
+        assert shown["state"] == "agreed", shown["reason"]
+        (one,) = shown["plan"]["scenarios"]
+        crewed = {part["part"]: (part["provider"], Decimal(part["cost"])) for part in one["parts"]}
+        assert crewed["near"][0] == "ash" and crewed["far"][0] == "elm"
+        # each keeps a tenth above its cost at least, and goes below what it asked first
+        assert Decimal("8.8") <= crewed["near"][1] < 12 and Decimal("9.9") <= crewed["far"][1] < Decimal("13.5")
+        session = node.deliver(node.ask("GET", f"/v1/plans/{shown['agreed']}"))
+        assert Decimal(session["charged"]) == Decimal(one["total"]) <= 28
+        for name, bidder in node.bidders.items():
+            others = [other for other in (*crew, "telco", "ada") if other != name]
+            heard = bytes(bidder.heard)
+            assert b'"counter"' in heard
+            assert not [other for other in others if f'"{other}"'.encode() in heard], "no name of anybody else"
+            if len(crew[name]) == 3:  # of a part that it does not deliver it hears no price
+                mine = crew[name][2]
+                counters = re.findall(rb'"amounts":\{([^}]*)\}', heard)
+                assert counters and all(one.startswith(f'"{mine}"'.encode()) and b"," not in one for one in counters)
+        books = node.stop()
+        earned = {name: amount for name, amount in books.balances("provider").items() if amount}
+        assert earned == {"ash": crewed["near"][1], "elm": crewed["far"][1]}

@@ -27,15 +27,15 @@ def test_the_network_is_rated_by_itself_and_taken_first(apportion: Program) -> N
     session = node.deliver(plan)
     key = node.key_of("ben")
     node.ask("POST", "/v1/ratings", {"record": session["id"], "stars": 5, "network": "south"}, key=key)
-    wrong = {"record": session["id"], "stars": 1, "network": "east"}
-    node.ask("POST", "/v1/ratings", wrong, key=key, status=404)  # it did not come over that network
+    for other in ("east", "west"):  # it did not come over these, though west is the network of oak, who delivered
+        wrong = {"record": session["id"], "stars": 1, "network": other}
+        node.ask("POST", "/v1/ratings", wrong, key=key, status=404)
     seen = [{"service": "call", "provider": "ash", "network": "south", "succeeded": True}] * 50
     node.ask("POST", "/v1/measurements", {"measurements": seen})
     # the best network for both parts, and on it whoever is cheapest: oak, though it is the guest there
     shown = node.plan("10", profile=BEST)
     assert crew(shown) == {"near": "oak", "far": "ash"}
     assert {part["network"] for part in one(shown)["parts"]} == {"south"}
-
 
     assert Decimal(node.deliver(shown)["charged"]) == fee(shown) == Decimal("0.912")
     books = node.stop()

@@ -73,7 +73,7 @@ class Nodes:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-        self.address = "http://127.0.0.1:{}".format(self.server.server_address[1])
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
@@ -83,16 +83,15 @@ def test_who_is_declined_is_declined_before_any_provider_is_asked(apportion: Pro
     dora = f'dora = {{ address = "{nodes.address}", key = "{"ab" * 32}" }}'
     catalog = DUE_AT_ONCE.replace("dora = {}", dora)
     node = Served(apportion, catalog, "--allow-private-addresses")
-    for month in MONTHS[:3]:
-        charge(node, "ada", 60, month)
-        node.ask("POST", "/v1/statements", {"period": month, "who": "ada"})
+    charge(node, "ada", 60, MONTHS[0])
+    node.ask("POST", "/v1/statements", {"period": MONTHS[0], "who": "ada"})
     asked = {"service": "ride", "payers": [{"payer": "ada"}], "quantities": {"km": "5"}, "ask": 500}
     refused = node.ask("POST", "/v1/plans", asked, status=402)
     assert refused["code"] == "declined" and "is below 0.7" in refused["detail"] and nodes.asked == []
     assert refused["field"] == "payers" and refused["fix"].startswith("Add value to the account")
     assert not node.ask("GET", "/v1/plans")["data"]
 
-    node.top_up("ada", "400")  # what she owes, and 40 more
+    node.top_up("ada", "160")  # what she owes, and 40 more
     plan = node.ask("POST", "/v1/plans", asked, status=201)
     assert len(nodes.asked) == 1 and (plan["asked"], plan.get("answered", 0)) == (1, 0)
     session = node.ask("POST", f"/v1/plans/{plan['id']}/accept", {}, status=201)
@@ -101,4 +100,4 @@ def test_who_is_declined_is_declined_before_any_provider_is_asked(apportion: Pro
     assert node.balance("ada") == 30
     nodes.server.shutdown()
     books = node.stop()
-    assert books.balances("provider") == {"dora": Decimal(185)} and books.balances("payer")["ada"] == 30
+    assert books.balances("provider") == {"dora": Decimal(65)} and books.balances("payer")["ada"] == 30

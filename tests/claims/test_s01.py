@@ -4,9 +4,15 @@ fee to those providers; credit each provider's account with its portion."""
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
-from tests.claims.conftest import EXAMPLES, Book, Example, Write
+import pytest
+
+from tests.claims.conftest import EXAMPLES, Book, Books, Example, Program, Write, run_books
+from tests.claims.serving import Served
 
 CATALOG = EXAMPLES / "quickstart/catalog.toml"
 USAGE = EXAMPLES / "quickstart/usage.csv"
@@ -91,3 +97,63 @@ def test_names_of_any_script_are_debited_and_proven(book: Book, write: Write) ->
     assert dict(books.legs(record))[who] == Decimal(-12)
     assert books.portions(record) == {"pick": Decimal("1.10"), "rail": Decimal("2.60"), "hand": Decimal("2.25")}
     books.program("verify", "--store", books.store)
+
+
+IBAN = {"dora": "GB82WEST12345698765432", "otto": "CH9300762011623852957", "platform": "DE89370400440532013000"}
+
+
+def test_what_was_credited_is_paid_out_to_each_provider(book: Book) -> None:
+    books = book(CATALOG, USAGE)
+    place, program = ("--store", books.store), books.program
+    line = program("settle", *place, "--json").json()["settlements"][0]
+    # dora earned 49.95 and otto 31.92, as the rides say; each portion is in this settlement
+    assert {one["provider"]: one["payable"] for one in line["positions"]} == {"dora": "49.95", "otto": "31.92"}
+    assert not program("settle", *place, "--json").json()["made"]
+    for name, iban in IBAN.items():
+        program("payee", name, "--holder", f"{name} Ltd", "--iban", iban, *place)
+    out = program.folder / "payout.xml"
+    paid = program("payout", "SET-000001", "--format", "pain001", "--out", out, *place, "--json").json()
+    assert {one["creditor"]: one["amount"] for one in paid["payouts"]} == {"dora": "49.95", "otto": "31.92"}
+    instructed = re.findall(r'<InstdAmt Ccy="EUR">([0-9.]+)</InstdAmt>.*?<IBAN>(\w+)</IBAN>', out.read_text())
+    assert sorted(instructed) == [("31.92", IBAN["otto"]), ("49.95", IBAN["dora"])]
+    for one in paid["payouts"]:
+        assert program("payout", one["id"], "--confirm", *place, "--json").json()["state"] == "succeeded"
+    after = Books(program, books.store)
+    assert after.balances("provider") == {"dora": 0, "otto": 0}
+    assert after.balances("clearing") == {"payouts": 0}
+    assert after.balances("cash") == {"outside": Decimal("81.87")}
+    after.add_up()
+    program("verify", books.store, "--heads", f"{books.store}.heads")
+    assert not any(iban in json.dumps(after.lines) for iban in IBAN.values())  # where money is kept is in no line
+
+
+@pytest.mark.parametrize(
+    ("usage", "mode"),
+    [
+        ("telephone/usage-telecom.csv", "net"),
+        ("electricity/usage.csv", "multilateral"),
+        ("model-gateway/usage.csv", "gross"),
+        ("video-on-demand/usage.csv", "net"),
+    ],
+)
+def test_a_month_of_each_domain_is_paid_to_the_cent(
+    apportion: Program, sample: Callable[..., Path], usage: str, mode: str
+) -> None:
+    books = run_books(apportion, (EXAMPLES / usage).parent / "catalog.toml", sample(usage, 2000), close=True)
+    earned = books.balances("provider")
+    node = Served(apportion, "")
+    settled = node.ask("POST", "/v1/settlements", {"mode": mode})["settlements"]
+    payable = {one["provider"]: Decimal(one["payable"]) for line in settled for one in line["positions"]}
+    assert payable.keys() == earned.keys()
+    for provider, amount in earned.items():
+        assert abs(payable[provider] - amount) <= Decimal("0.005"), provider
+        node.ask("PUT", f"/v1/payees/{provider}", {"name": provider, "iban": IBAN["dora"]})
+    paid = [one for line in settled for one in node.ask("POST", f"/v1/settlements/{line['id']}/payout", {})["payouts"]]
+    assert sum(Decimal(one["amount"]) for one in paid) == sum(payable.values())
+    for one in paid:
+        assert node.ask("POST", f"/v1/payouts/{one['id']}/confirm", {})["state"] == "succeeded"
+    assert not node.ask("POST", "/v1/settlements", {"mode": mode})["made"]
+    after = node.stop()
+    left = after.balances("provider")
+    assert all(left[name] == earned[name] - payable[name] for name in earned)  # what rounding carries on
+    assert set(after.balances("clearing").values()) == {0}

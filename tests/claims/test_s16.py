@@ -1,4 +1,4 @@
-"""S16: Select each of the providers of a service: the one that holds what is asked for, has room, is on, and is reached."""
+"""S16: Select each of the providers of a service: who holds what is asked for, has room, is on and is reached."""
 
 from __future__ import annotations
 

@@ -60,5 +60,7 @@ def test_the_cheapest_parts_do_not_make_the_cheapest_whole(apportion: Program) -
         "elm": Decimal("0.80") + Decimal("0.40") + Decimal("0.15"), "ash": Decimal("0.30"), "oak": Decimal("0.40")
     }  # fmt: skip
     assert books.balances("provider") == earned
-    assert books.balances("platform") == {"fees": Decimal("0.30")}  # the connection of three calls: nothing else is kept
+    assert books.balances("platform") == {
+        "fees": Decimal("0.30")
+    }  # the connection of three calls: nothing else is kept
     assert books.balances("payer")["ada"] == 50 - Decimal("1.08") - Decimal("0.48") - Decimal("1.26")

@@ -122,10 +122,13 @@ def test_no_plan_is_below_cost_unless_the_operator_lets_it(apportion: Program) -
     refused = node.plan("10", service="fixed", status=409)
     assert refused["code"] == "no_plan"
     assert "the widest margin that keeps the others is -0.30 EUR" in refused["detail"]
-    assert node.plan("10", service="fixed", relax=["margin"], status=409)["code"] == "no_plan"  # it is no limit of hers
+    assert node.plan("10", service="fixed", relax=["margin"], status=409)["code"] == "no_plan"  # the guard stays
     # a margin that the operator asks for is kept too: 0.05 with one minute, not with two
     assert Decimal(one(node.plan("1", service="margin"))["margin"]) == Decimal("0.06")
     assert node.plan("2", service="margin", status=409)["code"] == "no_plan"
+    given_up = {"service": "margin", "relax": ["margin"]}
+    assert node.plan("2", key=node.key_of("ada"), status=422, **given_up)["field"] == "relax"  # it is not hers
+    assert Decimal(one(node.plan("2", **given_up))["margin"]) == Decimal("0.02")  # the operator may, down to cost
 
     told = node.plan("10", service="let")
     assert Decimal(one(told)["margin"]) == Decimal("-0.30")

@@ -174,3 +174,22 @@ def test_value_with_a_purpose_is_granted_and_bought(at: At) -> None:
     assert ("bucket", "0.300000000") in rows or ("payer", "1.800000000") in rows
     assert at("grant", "nobody", "1", "EUR").code == 1
     assert at("allowance", "ada", "100", "apples", "1", "EUR").code == 1
+
+
+def test_a_call_begins_by_a_plan_and_the_next_best_crew_takes_over(at: At, tmp_path: Path) -> None:
+    request = {"service": "call", "payers": [{"payer": "ada"}], "quantities": {"seconds": "100"}}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    plan = at("plan", tmp_path / "request.json", "--json").json["id"]
+    begun = at("session", "begin", plan, "--scenario", "lowest-cost", "--request", "seconds=60")
+    assert begun.code == 0 and "line by nils" in begun.out and "granted up to 60 seconds" in begun.out
+    call = begun.out.partition(":")[0]
+    assert at("session", "report", call, "seconds=40").code == 0
+    over = at("session", "replace", call, "nils")
+    assert over.code == 0 and "line by olga: nothing used; 0.00 earned" in over.out
+    assert at("session", "report", call, "seconds=60").code == 0
+    assert at("session", "end", call, "--json").json["charged"] == "0.600000000"
+    earned = {row["owner"]: row["posted"] for row in at("balance", "--role", "provider", "--json").json}
+    assert earned == {"vera": "0.240000000", "nils": "0.080000000", "olga": "0.040000000"}
+    assert at("session", "begin", plan, "--json").error["code"] == "plan_ended"
+    assert at("session", "begin", "pln_0", "--json").error["code"] == "not_found"
+    assert at("session", "replace", call).code == 2

@@ -12,11 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from apportion.model.request import Request
+from apportion.engine.broker import door
+from apportion.engine.verbs import Call
+from apportion.model.request import Request, Requests
 from apportion.model.tariff import Use
 from apportion.money import Exact
+from apportion.wiring import open_engine
 from tests.faces.driving import ROOT, Cli
 from tests.faces.test_docs_commands import DOCS
+from tests.markets import OPERATOR
 from tests.unit.examples.test_market_examples import NOON, catalog_of, cost, maker, matched, placed, pricer
 
 MARKET = ROOT / "examples" / "market"
@@ -126,6 +130,21 @@ def test_each_call_goes_over_the_cheapest_pair_that_meets(
         "41.117958016",
     ]
     assert unsold == 1 and last.split()[:2] == ["25", "plans"]
+
+
+def test_a_file_of_requests_that_are_slow_is_planned_to_its_end(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch has a bounded time; each looks at one request here, and the rest is sent again."""
+    monkeypatch.chdir(tmp_path)
+    _, rows, _ = planned(cli, "telephone", 36, 6)
+    monkeypatch.setattr(door, "_PATIENCE", 0.0)
+    again = cli("plan", "requests.jsonl", "--compare", "--json", "--store", "telephone.db").json
+    assert len(again) == 6 and [row["lowest cost"] for row in again] == [row["lowest cost"] for row in rows]
+    with open_engine("telephone.db") as engine:
+        asked = Requests(tuple(msgspec.json.decode(line, type=Request) for line in open("requests.jsonl", "rb")))
+        made = door.plan_all(engine, Call(OPERATOR, given=asked))
+    assert made[1:] == [door.NOT_LOOKED_AT] * 5 and made[0] != door.NOT_LOOKED_AT
 
 
 def test_the_page_on_markets_shows_what_is_printed(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

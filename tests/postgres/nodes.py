@@ -95,8 +95,13 @@ class Client:
 
     def __init__(self, pair: Pair, number: int) -> None:
         self._pair, self._lines = pair, dict[tuple[str, int], Line]()
+        self._number = number
         self._at = number % 2
         self.repeated = 0
+
+    def home(self) -> None:
+        """Ask the node first that it began with: who went over to the other one stays there as long as it answers."""
+        self._at = self._number % 2
 
     def ask(self, method: str, path: str, body: Any, key: str, seconds: float = 40) -> Answer:
         """The answer of whichever node gives one."""
@@ -151,9 +156,14 @@ class Load:
 
     def progress(self, more: int = 20) -> None:
         """Wait until so many more requests were answered."""
-        wanted, until = len(self.found) + more, time.monotonic() + 40
-        while len(self.found) < wanted and not self.broken:
-            assert time.monotonic() < until, f"{len(self.found)} of {wanted}"
+        wanted = len(self.found) + more
+        self.until(lambda: len(self.found) >= wanted)
+
+    def until(self, right: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + 40
+        while not right() and not self.broken:
+            assert time.monotonic() < end, f"{len(self.found)} were answered"
             time.sleep(0.01)
 
 

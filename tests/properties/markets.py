@@ -6,7 +6,7 @@ import itertools
 import random
 from fractions import Fraction
 
-from apportion.stages.broker.question import Aim, Bounds, Bundle, Link, Option, Question, Sums
+from apportion.stages.broker.choosing.question import Aim, Bounds, Bundle, Link, Option, Question, Sums
 
 #: one aim of every kind: each term alone, both signs, several levels, a mixture
 AIMS: dict[str, Aim] = {

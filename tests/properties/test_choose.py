@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from apportion.adapters.highs import solver
 from apportion.stages.broker import Choice, Miss, Question, choose, relaxed
-from apportion.stages.broker.field import compiled
-from apportion.stages.broker.question import Aim, Bounds, Option, Sums
-from apportion.stages.broker.route import route
-from apportion.stages.broker.search import Search
-from apportion.stages.broker.solving import program_of, read
+from apportion.stages.broker.choosing.compiling import compiled
+from apportion.stages.broker.choosing.question import Aim, Bounds, Option, Sums
+from apportion.stages.broker.choosing.route import route
+from apportion.stages.broker.choosing.search import Search
+from apportion.stages.broker.choosing.solving import program_of, read
 from tests.properties.markets import AIMS, best, every_plan, fits, market, values, weighed
 
 HIGHS = solver()

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from apportion.model.negotiation import Accept, Answer, Brief, Counter, Issues, NegotiationState, Proposal, Stance
-from apportion.stages.broker.mandate import CLEAR, ceiling, fits, needed
-from apportion.stages.broker.moves import opened
-from apportion.stages.broker.negotiate import reference_of, step
-from apportion.stages.broker.tactics import ONE, open_with, respond
+from apportion.stages.broker.bargaining.mandate import CLEAR, ceiling, fits, needed
+from apportion.stages.broker.bargaining.moves import opened
+from apportion.stages.broker.bargaining.negotiate import reference_of, step
+from apportion.stages.broker.bargaining.tactics import ONE, open_with, respond
 from tests.negotiating import BEGAN, EURO, ROUND, Market, Told, market_of, run
 
 SEEDS = 1000

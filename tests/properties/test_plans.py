@@ -1,4 +1,4 @@
-"""Plans against brute force, in money: the best of small random markets, and what is charged by them to the last atom."""
+"""Plans against brute force, in money: the best of random markets, and what is charged by them to the last atom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from apportion.engine.broker.replacing import Replace, replacement
 from apportion.errors import RefusalCode, Refused
 from apportion.model.plan import PlanLine, Scenario
 from apportion.model.session_asked import Chosen, Ended, Report, SessionCommand
-from tests.properties.bazaar import Bazaar, Best, bazaar, priced
+from tests.properties.bazaar import Bazaar, bazaar
+from tests.properties.brute import Best, Runs, priced
 from tests.sessions import Rig
 
 PROVE_EVERY = 5  # proofs take longer than all else
@@ -188,18 +189,33 @@ def replaced(seed: int) -> bool:
     used(rig, id, 1, {measure: str(float(units * share)) for measure, units in whole.items()})
     lost = rng.choice(scenario.parts).provider
     before, line = posted(rig), rig.line(id)
+    crew = frozenset((part.part, part.provider) for part in scenario.parts)
+    left = {measure: units * (1 - share) for measure, units in whole.items()}
+    atom = 10**9
+    spent = Fraction(line.net + sum(tax.amount for tax in line.taxes), atom)
+    runs = Runs(crew, left, spent, Fraction(line.platform - line.sponsored, atom), frozenset([lost]))
+    best, given_up = Best(given, runs).scenarios()
     try:
         outcome = rig.do(replacement(rig.engine, id, Replace((lost,))))
     except Refused as refused:
         assert refused.refusal.code is RefusalCode.NO_PLAN, refused.refusal
         assert rig.line(id) == line
+        assert not best, f"bazaar({seed}): there is another crew: {best['lowest-cost']}"
         return False
+    assert best, f"bazaar({seed}): there is no other crew"
     if outcome.refusal is not None:
         assert outcome.refusal.code is RefusalCode.MARGIN_GUARD and rig.line(id) == line, outcome.refusal
         return False
     after = stored(rig, rig.line(id).plan)
     second = next(one for one in after.scenarios if one.name == after.chosen)
-    assert lost not in {part.provider for part in second.parts}
+    assert lost not in {part.provider for part in second.parts} and after.relaxed == given_up
+    for one in after.scenarios:
+        sums, right = tuple(Fraction(text) for text in (one.total, one.net, one.cost)), best[one.name]
+        wanted = right.fee, right.net, right.cost  # eighths of a unit: net and tax are each rounded to an atom
+        near = all(abs(a - b) * atom <= 2 for a, b in zip(sums, wanted, strict=True))
+        if one.name == "best-value" and not best["lowest-cost"].fee:
+            continue  # what is free has no price to weigh quality against
+        assert near, (f"bazaar({seed})", one.name, sums, right)
     used(rig, id, 2, {measure: str(float(units)) for measure, units in whole.items()})
     rig.do(SessionCommand(id, Ended()))
     now = posted(rig)

@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apportion.stages.broker.ranges import merged, minus, size
-from apportion.stages.broker.segment import Asking, Bounds, Miss, Path, Split, again, cut, delivered, lay_out, split
-from apportion.stages.broker.split import SECOND, ends
+from apportion.stages.broker.splitting.ranges import merged, minus, size
+from apportion.stages.broker.splitting.segment import (
+    Asking,
+    Bounds,
+    Miss,
+    Path,
+    Split,
+    again,
+    cut,
+    delivered,
+    lay_out,
+    split,
+)
+from apportion.stages.broker.splitting.split import SECOND, ends
 
 Ends = tuple[int, int]  # cost and finish
 

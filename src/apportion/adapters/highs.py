@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from apportion.stages.broker.program import Product, Program, Row, Solver
+from apportion.stages.broker.choosing.program import Product, Program, Row, Solver
 
 _NODES = 20_000
 _SECONDS = 10

@@ -70,7 +70,7 @@ class Closing:
             if name not in self.result.periods:
                 self.result.periods.append(name)
             self._close_payer(name, payer, period)
-        self._committer.booked(self._true_up)
+        self.result.trued_up = self._committer.booked(lambda work: true_up(work, self._store))
         return self.result
 
     def _look(self, period: str, upto: int) -> None:
@@ -162,33 +162,6 @@ class Closing:
         work.record(key, "done", b"", *lines)
         return 1
 
-    def _true_up(self, work: Work) -> None:
-        """Pay out what rounding kept, whole atoms at a time, so that it favours nobody over millions of fees."""
-        kept = self._store.all_residues(self._committer.tenant)
-        accounts = {number: work.numbered(number) for number in kept}
-        for number in sorted({account.asset for account in accounts.values()}):
-            mine = [a for _, a in sorted(accounts.items()) if a.asset == number]
-            asset = work.asset_of(mine[0])
-            atoms = level([kept[a.id] for a in mine], [a.public for a in mine])
-            movements = merge(zip(mine, atoms, strict=True))
-            if not movements:
-                continue
-            key = proof.record_key("true-up", f"{asset} {work.head[0]}")
-            entry = book(
-                key_id("ent", key),
-                key_id("tru", key),
-                "true-up",
-                work.at,
-                (str(asset), asset.scale),
-                movements,
-                forced=True,
-            )
-            for account, moved in movements:
-                work.touch(account)
-                work.keep(account, -moved * GRID)
-            work.record(key, "done", b"", encode(entry))
-            self.result.trued_up[str(asset)] = decimal_text(sum(m for _, m in movements if m > 0), asset.scale)
-
 
 def differences_of(
     work: Work, account: Account, period: str, records: Iterable[tuple[Record, Prepared]]
@@ -222,6 +195,32 @@ def _restart(work: Work, prepared: Prepared, account: Account, fresh: set[str]) 
             if prefix + key not in fresh:
                 fresh.add(prefix + key)
                 work.clear_total(account.id, prefix + key)
+
+
+def true_up(work: Work, store: Store) -> dict[str, str]:
+    """Pay out what rounding kept, whole atoms at a time, so that it favours nobody over millions of small fees.
+
+    What moved, as decimal text by asset.
+    """
+    moved: dict[str, str] = {}
+    kept = store.all_residues(work.writes.tenant)
+    accounts = {number: work.numbered(number) for number in kept}
+    for number in sorted({account.asset for account in accounts.values()}):
+        mine = [a for _, a in sorted(accounts.items()) if a.asset == number]
+        asset = work.asset_of(mine[0])
+        atoms = level([kept[a.id] for a in mine], [a.public for a in mine])
+        movements = merge(zip(mine, atoms, strict=True))
+        if not movements:
+            continue
+        key = proof.record_key("true-up", f"{asset} {work.head[0]}")
+        shown = (str(asset), asset.scale)
+        entry = book(key_id("ent", key), key_id("tru", key), "true-up", work.at, shown, movements, forced=True)
+        for account, gone in movements:
+            work.touch(account)
+            work.keep(account, -gone * GRID)
+        work.record(key, "done", b"", encode(entry))
+        moved[str(asset)] = decimal_text(sum(m for _, m in movements if m > 0), asset.scale)
+    return moved
 
 
 def close_periods(committer: Committer, store: Store, period: str = "", *, now: str = "") -> Closed:

@@ -19,42 +19,21 @@ from typing import TypeVar
 
 import msgspec
 
-from apportion.engine.broker.decision import CrewDecision, PlanDecision
-from apportion.engine.broker.negotiated import NegotiationDecision
-from apportion.engine.charging import UsageDecision
-from apportion.engine.credit.decision import CreditDecision
-from apportion.engine.funding.granting import StockDecision
-from apportion.engine.market.decision import MarketDecision
-from apportion.engine.once import Once, OnceDecision
-from apportion.engine.payments.decision import PaymentDecision
+from apportion.engine.deciding import Decision, decision_of
 from apportion.engine.prefetch import prefetch
-from apportion.engine.rejecting import RefusalDecision, RejectDecision
-from apportion.engine.sessions.decision import SessionDecision
 from apportion.engine.terms import Terms
 from apportion.engine.turns import Turns
 from apportion.engine.undecided import Salvaged, Undecided, salvage
-from apportion.engine.value import ValueDecision
 from apportion.engine.work import Work
-from apportion.errors import NotFound, Refusal, StoreUnavailable, Unwritten
+from apportion.errors import NotFound, StoreUnavailable, Unwritten
 from apportion.model.catalog import Catalog
-from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, Outcome, RejectUsage
-from apportion.model.credit import CreditCommand
-from apportion.model.payment import EndPayment, RequestPayment, SendPayment
-from apportion.model.plan import CrewFound, PlanMade
-from apportion.model.session_asked import SessionCommand
-from apportion.model.standing import MarketCommand
-from apportion.model.talks import LapseNegotiation, NegotiationMove
+from apportion.model.command import Outcome
 from apportion.ports import Clock, Random, Signer, Store
 
 T = TypeVar("T")
 GROUP = 1000
 
 
-Decision = (
-    UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
-    | SessionDecision | MarketDecision | PlanDecision | CrewDecision
-    | RefusalDecision | NegotiationDecision
-)  # fmt: skip
 Decided = tuple[Work, list[Outcome]]
 #: whether there is anything to keep, the outcomes, and the checkpoint to announce
 Staged = tuple[bool, list[Outcome], str]
@@ -224,32 +203,7 @@ class Committer(Turns):
 
     def prepare(self, command: object) -> Decision:
         """The half of a decision that needs the catalog alone."""
-        if isinstance(command, RejectUsage):
-            return RejectDecision(command)
-        if isinstance(command, Once):
-            return OnceDecision(command, self.prepare(command.command))
-        assert self.terms is not None, "apply a catalog first"
-        if isinstance(command, ChargeUsage):
-            return UsageDecision(command.usage, self.terms)
-        if isinstance(command, RequestPayment | SendPayment | EndPayment):
-            return PaymentDecision(command, self.terms)
-        if isinstance(command, CreditCommand):
-            return CreditDecision(command)
-        if isinstance(command, Grant | BuyAllowance | Lapse):
-            return StockDecision(command, self.terms)
-        if isinstance(command, SessionCommand):
-            return SessionDecision(command, self.terms, self.version)
-        if isinstance(command, PlanMade):
-            return PlanDecision(command, self.terms)
-        if isinstance(command, NegotiationMove | LapseNegotiation):
-            return NegotiationDecision(command, self.terms)
-        if isinstance(command, CrewFound):
-            return CrewDecision(command, self.terms, self.version)
-        if isinstance(command, Refusal):
-            return RefusalDecision(command)
-        if isinstance(command, MarketCommand):
-            return MarketDecision(command, self.terms)
-        return ValueDecision(command, self.terms)  # type: ignore[arg-type]
+        return decision_of(command, self.terms, self.version)
 
     def version(self, id: str) -> Terms:
         """A catalog version that was in force earlier, compiled; a few are kept.

@@ -29,8 +29,8 @@ from apportion.model.command import (
     TopUp,
 )
 from apportion.model.usage import Usage
-from apportion.ports import Clock, Outside, ProviderPort, Random, Signer, Store
-from apportion.stages.broker.program import Solver
+from apportion.ports import Bank, Clock, Outside, ProviderPort, Random, Signer, Store
+from apportion.stages.broker.choosing.program import Solver
 
 
 class Engine:
@@ -53,6 +53,7 @@ class Engine:
         self.clock, _, self.signer = outside
         self.private = False  # whether addresses inside of networks may be called
         self.solver: Solver | None = None  # proves large choices; without it they are searched as far as that goes
+        self.bank: Bank | None = None  # writes files for the bank
         self.providers: ProviderPort | None = None  # who asks provider nodes, on the thread of ``outside``
         self.outside: Outside | None = None
         if writable:

@@ -105,7 +105,9 @@ class AccountQuery(PageQuery, frozen=True):
     """Only the accounts of ``owner`` (a name as the catalog and the usage have it, or an account id), or of a role."""
 
     owner: Text = ""
-    role: Literal["", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred"] = ""
+    role: Literal[
+        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing"
+    ] = ""
 
 
 class ViewQuery(Input, frozen=True):

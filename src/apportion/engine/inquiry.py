@@ -12,8 +12,9 @@ from apportion.engine.engine import Engine
 from apportion.engine.explain import Explanation, Fact, Section, Subject, View, explain_charge
 from apportion.engine.payments.words import explain_payment
 from apportion.engine.query import AnyLine, Record
-from apportion.engine.rating import Given, prepare
+from apportion.engine.rating import Given, prepare, price_parts
 from apportion.engine.sessions.words import explain_session, slice_section
+from apportion.engine.settling.words import explain_settling
 from apportion.engine.terms import Terms
 from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.model.charge import Charge
@@ -21,7 +22,7 @@ from apportion.model.ids import read_key
 from apportion.model.journal import AccountLine, CatalogLine, Entry, HoldLine, ImportLine, UsageLine
 from apportion.money import Exact
 
-_KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy")
+_KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy", "obl")
 _SCANNED = re.compile(r"[a-z]{2,5}_[0-9a-z]{1,60}", re.ASCII)
 
 
@@ -38,6 +39,8 @@ def explain(engine: Engine, id: str, view: View) -> Explanation:
         return explain_payment(engine, name)
     if name.startswith("ses_") and view.kind == "operator":
         return explain_session(engine, name)
+    if name.startswith(("stl_", "pyo_")) and view.kind == "operator":
+        return explain_settling(engine, name)
     lines = _lines(engine, name)
     if any(isinstance(line, Charge) for line in lines) and name[:3] in ("chg", "usg", "ent"):
         return _charge(engine, "chg" + name[3:], view, part)
@@ -88,6 +91,27 @@ def with_lines(record: Record, terms: Terms) -> Record:
     )
     lined = msgspec.structs.replace(charge, lines=rated.retail.lines, portions=portions)
     return msgspec.structs.replace(record, charge=lined)
+
+
+def with_part_lines(record: Record, terms: Terms) -> Record:
+    """The same for its portions alone, which is quicker: what providers are told needs no more."""
+    charge = record.charge
+    if charge.lines or charge.origin or record.usage.source.startswith("ses_"):
+        return record
+    usage = usage_of(record)
+    try:
+        parts = price_parts(usage, terms, charge.tariff)
+        route = terms.service(charge.service).route(tuple((p.part, p.provider) for p in usage.parts))
+    except Refused:
+        return record
+    if parts is None:
+        return with_lines(record, terms)
+    priced = {(p.part, p.provider): one for p, one in zip(route.parts, parts, strict=True) if one is not None}
+    portions = tuple(
+        msgspec.structs.replace(p, lines=priced[p.part, p.provider].lines) if (p.part, p.provider) in priced else p
+        for p in charge.portions
+    )
+    return msgspec.structs.replace(record, charge=msgspec.structs.replace(charge, portions=portions))
 
 
 def _lines(engine: Engine, id: str) -> list[AnyLine]:

@@ -40,9 +40,9 @@ class Once(enum.Enum):
 class Operation(msgspec.Struct, frozen=True):
     """One operation.
 
-    ``does`` is its sentence, ``more`` what a caller must know besides. ``run`` gives the commands (GROUP, PLAN; ``told``
-    makes the answer of their outcomes), the answer, or lines. ``takes`` is the record of the body, ``gives`` that of
-    the answer, ``query`` the record of the query string. ``media`` other than JSON is named;
+    ``does`` is its sentence, ``more`` what a caller must know besides. ``run`` gives the commands (GROUP and PLAN,
+    where ``told`` makes the answer of their outcomes), the answer, or lines. ``takes`` is the record of the body,
+    ``gives`` that of the answer, ``query`` the record of the query string. ``media`` other than JSON is named;
     ``forms`` are those in which the answer can be had besides, by ``format`` in the query.
     """
 

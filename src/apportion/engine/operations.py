@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from apportion.engine import holding, verbs
+from apportion.engine.bargaining.operations import NEGOTIATIONS
 from apportion.engine.broker.operations import PLANS
-from apportion.engine.broker.talks import NEGOTIATIONS
-from apportion.engine.broker.transfers import TRANSFERS
 from apportion.engine.close import Closed
 from apportion.engine.credit import door as credit_door
 from apportion.engine.events import watching
@@ -50,7 +49,9 @@ from apportion.engine.payments import door as paying
 from apportion.engine.query import AccountView
 from apportion.engine.sessions import verbs as sessions
 from apportion.engine.sessions.views import ReportsAnswer, SessionPage, SessionView
+from apportion.engine.settling.operations import SETTLING
 from apportion.engine.statements.operations import BILLING, FORMS, FormQuery
+from apportion.engine.transfers.operations import TRANSFERS
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
@@ -331,7 +332,7 @@ _TABLE: tuple[Operation, ...] = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *BILLING)
+OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *BILLING)
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 __all__ = ["BATCH_MAX", "BODY_MAX", "BY_NAME", "OPERATIONS", "RECORDS_MAX", "Once", "Operation", "Way"]

@@ -30,8 +30,9 @@ from apportion.model.journal import (
     ZonesLine,
 )
 from apportion.model.payment import PaidLine, PaymentLine
-from apportion.model.plan import PlanLine
+from apportion.model.plan import FarewellLine, PlanLine
 from apportion.model.session import GraceLine, SessionLine, WaitLine
+from apportion.model.settlement import PayoutLine, PositionLine, SettlementLine
 from apportion.model.standing import (
     ApprovalLine,
     CapacityLine,
@@ -75,11 +76,15 @@ AnyLine = (
     | OfferLine
     | PaidLine
     | PaymentLine
+    | FarewellLine
+    | PayoutLine
     | PlanLine
+    | PositionLine
     | GraceLine
     | RatingLine
     | ReputationLine
     | SessionLine
+    | SettlementLine
     | WaitLine
     | StatementLine
     | SwitchLine

@@ -208,6 +208,30 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
     return prepared
 
 
+def price_parts(usage: Usage, terms: Terms, tariff: str) -> list[Priced | None] | None:
+    """What each part costs by its own tariff, without the fee; None where only ``rate`` can tell.
+
+    That is where a total of a period counts, or where the choice of tariffs is part of the price.
+    """
+    service = terms.service(usage.service)
+    if service.service.allocate == "least-cost":
+        return None
+    route = service.route(tuple([(p.part, p.provider) for p in usage.parts]))
+    deal = route.deal(terms.pricer(tariff), usage.start)
+    if deal.running:
+        return None
+    whole = total = _quantities(usage.quantities, service)
+    own = {(p.part, p.provider): _quantities(p.quantities, service) for p in usage.parts if p.quantities}
+    eaten = [_quantities(p.quantities, service) for p in usage.payers if p.quantities]
+    if own or eaten:
+        total = _summed(whole, [*own.values()] or eaten)
+    use = Use(usage.start, usage.end, total, usage.attributes)
+    uses = [_part_use(use, whole, own, part) for part in route.parts] if own else [use] * len(route.parts)
+    return [
+        None if pricer is None else pricer.price(one, {}, "") for pricer, one in zip(deal.pricers, uses, strict=True)
+    ]
+
+
 def _rate_shortly(prepared: Prepared) -> Rated | None:
     """One payer, prices per unit only: the same as ``rate``, in a few sums of products."""
     linear = prepared.deal.linear if prepared.choice is None else None

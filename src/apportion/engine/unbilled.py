@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
 import msgspec
 
 from apportion.engine.catalogs import load_terms
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
-from apportion.engine.inquiry import with_lines
+from apportion.engine.inquiry import with_lines, with_part_lines
 from apportion.engine.query import Record, record_of
 from apportion.engine.statements.wishes import Wishes
 from apportion.engine.terms import Terms
@@ -27,9 +27,11 @@ from apportion.stages.statement import Manner, PayerTally, ProviderTally, Words,
 INCOME = ("opening", "topup")
 TAKE_OVER = "take-over"  # what a department used goes to its parent's account: the statement says so by itself
 COVERS = "covers"  # the fact that there are documents about a session or a correction
+PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 DOCUMENT = b'{"type":"statement"'
 _PASSED_OVER = ("charge", "adjustment", TAKE_OVER)
 _LABELS = {"true-up": "Rounding paid back"}
+_CHARGE, _ENTRY, _OF_CHARGE = b'{"type":"charge"', b'{"type":"entry"', b'"cause":"chg_'
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
 _ENTRIES = msgspec.json.Decoder(Entry)
 
@@ -79,32 +81,41 @@ class Party(msgspec.Struct):
             found = self.open[period.key] = period, kind(self.asset, self.manner)
         return found[1]
 
-    def cover(self, line: StatementLine) -> None:
-        """A document was issued: what it covers is no longer open."""
+    def go_on(self, line: StatementLine) -> None:
+        """The next document goes on from this one, which ends all before it."""
+        self._follow(line)
+        self._end(line)
+
+    def _follow(self, line: StatementLine) -> None:
         self.last = line
         self.before = atoms_of(line.closing, self.asset), atoms_of(line.residue_out, self.asset)
+
+    def cover(self, line: StatementLine) -> None:
+        """A document was issued: what it covers is no longer open."""
+        self._follow(line)
         self.issued.append(line)
         if line.covers:
             self.loose = [entry for entry in self.loose if not {entry.id, entry.cause} & {*line.covers}]
         elif not line.more:
-            self._end(line.end)
+            self._end(line)
             self.loose = []
             for child in self.children:
                 if child.account.public in line.children:
-                    child._end(line.end)
+                    child._end(line)
                     child.loose = [entry for entry in child.loose if entry.kind in INCOME]
 
-    def _end(self, end: str) -> None:
-        """Periods until an instant are over."""
-        self.ended = max(self.ended, end)
-        self.open = {key: kept for key, kept in self.open.items() if kept[0].end > datetime.fromisoformat(end)}
+    def _end(self, line: StatementLine) -> None:
+        """The periods until a document ends are over; with one of a settlement, all that were begun."""
+        self.ended = max(self.ended, line.end)
+        ended = datetime.fromisoformat(line.end)
+        self.open = {key: kept for key, kept in self.open.items() if not line.settlement and kept[0].end > ended}
 
 
 class Unbilled:
     """All parties of a tenant with what is open on them, as one pass over the journal finds it.
 
     ``only`` leaves everything unread that is not about these accounts; ``chosen`` counts nothing else, and ``met`` is
-    what there was of it.
+    what there was of it. With ``payers`` left out, only providers; ``read`` then begins where all of theirs is covered.
     """
 
     def __init__(
@@ -117,19 +128,21 @@ class Unbilled:
         wishes: Wishes | None = None,
         only: Collection[str] = (),
         chosen: Chosen | None = None,
+        payers: bool = True,
     ) -> None:
-        self._store, self._tenant, self._assets = store, tenant, assets
+        self._store, self._tenant, self._assets, self._payers = store, tenant, assets, payers
         self._spoken: dict[str, tuple[Words, Terms]] = {}
-        self._latest = ""
+        self._latest = "" if payers else terms.version
         self._chosen = chosen
         self.wishes = wishes or Wishes(terms.catalog, "")
         self.parties: dict[str, Party] = {}
         self.met: set[str] = set()
         self._open_parties(terms)
-        marks = [b'"' + name.encode() + b'"' for name in only]
-        marks += [b'"' + child.account.public.encode() + b'"' for name in only for child in self.parties[name].children]
-        self._covered = self._foresee() if store.fact(tenant, COVERS) else {}
-        self._read(marks)
+        about = [*only, *(child.account.public for name in only for child in self.parties[name].children)]
+        self._marks = [b'"' + name.encode() + b'"' for name in about]
+        self._covered = self._foresee() if payers and store.fact(tenant, COVERS) else {}
+        if payers:
+            self.read(0, store.head(tenant, 0)[0])
 
     def _open_parties(self, terms: Terms) -> None:
         store, tenant = self._store, self._tenant
@@ -138,7 +151,7 @@ class Unbilled:
         payers: dict[tuple[str, int], Party] = {}
         for key, account in store.all_accounts(tenant):
             asset = self._assets[account.asset]
-            if account.role is Role.PAYER:
+            if account.role is Role.PAYER and self._payers:
                 owner = handles.get(account.party, "")
                 party = Party(account, asset, owner, terms.calendar(owner), self.wishes.manner(owner))
                 payers[owner, account.asset] = party
@@ -164,22 +177,34 @@ class Unbilled:
                         found.setdefault(document.account, {}).update(dict.fromkeys(document.covers, n))
         return found
 
-    def _read(self, marks: list[bytes]) -> None:
-        store, tenant = self._store, self._tenant
-        for n, body, _ in store.journal(tenant, 0, 0, store.head(tenant, 0)[0]):
+    def read(self, after: int, upto: int, also: Callable[[bytes], None] = lambda body: None) -> None:
+        """Count what the rows after one, up to another, say; ``also`` is shown each."""
+        for n, body, _ in self._store.journal(self._tenant, 0, after, upto):
+            also(body)
             if b'"type":"charge"' in body:
-                if not marks or any(mark in body for mark in marks):
-                    self._charge(record_of(n, body))
-                continue
+                if self._about(body):
+                    for record in _records(n, body):
+                        self._charge(record)
+                if body.count(_ENTRY) == body.count(_OF_CHARGE):
+                    continue
             for line in body.split(b"\n"):
-                if line.startswith(b'{"type":"entry"'):
-                    if not marks or any(mark in line for mark in marks):
+                if line.startswith(_ENTRY):
+                    if self._about(line):
                         self._entry(n, _ENTRIES.decode(line))
                 elif line.startswith(DOCUMENT):
                     document = _DOCUMENTS.decode(line)
-                    self.parties[document.account].cover(document)
+                    self._cover(document)
                 elif line.startswith(b'{"type":"catalog"'):
                     self._latest = msgspec.json.decode(line, type=CatalogLine).id
+
+    def _cover(self, document: StatementLine) -> None:
+        party = self.parties.get(document.account)
+        if party is not None and (self._payers or not document.settlement):
+            party.cover(document)  # advices behind the end of a settlement are its own
+
+    def _about(self, body: bytes) -> bool:
+        """Whether a row or a line is about an account that is looked for."""
+        return not self._marks or any(mark in body for mark in self._marks)
 
     def _speaks(self, charge: Charge) -> tuple[Words, Terms]:
         """The catalog version that a charge was made by (a close: the latest), in words and compiled."""
@@ -202,11 +227,11 @@ class Unbilled:
 
     def _charge(self, record: Record) -> None:
         words, terms = self._speaks(record.charge)
-        charge = with_lines(record, terms).charge
+        charge = (with_lines if self._payers else with_part_lines)(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
-        billed, borne = as_billed(charge)
+        billed, borne = as_billed(charge) if self._payers else (charge, {})
         names = charge.id, record.usage.source
-        for share in billed.shares:
+        for share in billed.shares if self._payers else ():
             if not self._counts(share.account, record.n, *names):
                 continue
             party = self.parties[share.account]
@@ -249,6 +274,20 @@ class Unbilled:
                 party.loose.append(entry)
 
 
+def _records(n: int, body: bytes) -> Iterator[Record]:
+    """The charges of a row, each with the usage before it; nearly always it is one."""
+    if body.count(_CHARGE) == 1:
+        yield record_of(n, body)
+        return
+    usage = b""
+    for line in body.split(b"\n"):
+        if line.startswith(b'{"type":"usage"'):
+            usage = line
+        elif line.startswith(_CHARGE):
+            yield record_of(n, b"\n".join(filter(None, (usage, line))))
+            usage = b""
+
+
 Borne = dict[str, list[tuple[str, str]]]
 
 
@@ -289,7 +328,9 @@ def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
     for entry in party.loose:
         amount = next(leg.amount for leg in entry.legs if leg.account == party.account.public)
         label = _LABELS.get(entry.kind, entry.kind.capitalize())
-        if isinstance(tally, ProviderTally):
+        if isinstance(tally, ProviderTally) and entry.kind in PAID_OUT:
+            tally.pay(-atoms_of(amount, party.asset))
+        elif isinstance(tally, ProviderTally):
             tally.adjust(atoms_of(amount, party.asset), label)
         elif entry.kind not in INCOME:
             tally.adjust(-atoms_of(amount, party.asset), label)

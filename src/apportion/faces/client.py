@@ -26,8 +26,10 @@ from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.following import Following
 from apportion.faces.market import Market
+from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
+from apportion.faces.settling import Settling
 from apportion.faces.statements import Statements
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
@@ -48,6 +50,8 @@ class Client(Asking):
         super().__init__(url, key, tries, patience, transport)
         self.sessions, self.stocks = Sessions(self.ask, self.pages), Stocks(self.ask)
         self.plans, self.market = Plans(self.ask, self.pages), Market(self.ask, self.pages)
+        self.negotiations = Negotiations(self.ask, self.pages)
+        self.settling = Settling(self.ask, self.pages)
 
     # money
 

@@ -6,7 +6,7 @@ from apportion.errors import Refusal, RefusalCode
 from apportion.model.account import Account, Role
 
 #: roles whose balance may fall below zero without a credit line
-FREE = frozenset({Role.SPONSOR, Role.ROUNDING, Role.CASH, Role.PLATFORM, Role.TAX, Role.PROVIDER})
+FREE = frozenset({Role.SPONSOR, Role.ROUNDING, Role.CASH, Role.PLATFORM, Role.TAX, Role.PROVIDER, Role.CLEARING})
 
 
 def account_key(role: Role, owner: str, asset: str) -> str:

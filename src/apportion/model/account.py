@@ -19,6 +19,7 @@ class Role(enum.Enum):
     SPONSOR = "sponsor"  # below zero: what was given away
     ROUNDING = "rounding"  # what statements and payouts rounded
     CASH = "cash"  # below zero: money that came in from outside
+    CLEARING = "clearing"  # what was sent out and has not been confirmed yet
 
 
 #: roles that are never drawn further than they go

@@ -85,9 +85,9 @@ class Agreement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
     With ``payer`` alone the retail ``tariff`` is theirs; with ``provider`` and ``part`` the wholesale ``tariff`` is.
     With ``payer`` and ``provider`` both it is a service level agreement between the two: the provider may be chosen
-    for it, and a ``tariff``, if there is one, is what the payer pays for that provider's ``part`` (any part, when empty)
-    where the service passes its parts on. ``targets`` and ``consequence`` say what was promised, ``billing`` how the
-    payer is to be billed.
+    for it, and a ``tariff``, if there is one, is what the payer pays for that provider's ``part`` (any part, when
+    empty) where the service passes its parts on. ``targets`` say what was promised (it counts for plans where it is
+    better than what an offer says), ``consequence`` what a breach costs, ``billing`` how the payer is to be billed.
     """
 
     id: str

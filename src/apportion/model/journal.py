@@ -155,7 +155,8 @@ class StatementLine(Line, frozen=True, tag="statement"):
     ``total`` + ``residue_out`` − ``residue_in`` = ``charges``. A payer's ``closing`` = ``opening`` + ``payments`` −
     ``charges``; a provider's = ``opening`` + ``charges`` (its credits) − ``payments`` (payouts). It covers what was
     used before ``end`` and stands in the books before this line, as far as no line before it does. ``due`` is when
-    what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets.
+    what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets. One that a ``settlement``
+    issued covers everything booked before it, whenever it was used.
 
     ``provider`` issued it as the payer's face, or for its own charges. With ``covers`` (a session, or the charges that
     a credit note gives back) it covers these alone, and no period ends with it. ``children`` are accounts whose use is
@@ -189,6 +190,7 @@ class StatementLine(Line, frozen=True, tag="statement"):
     taken: str = "0"
     corrects: str = ""
     more: bool = False
+    settlement: str = ""
 
 
 class ImportLine(Line, frozen=True, tag="import"):

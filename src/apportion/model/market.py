@@ -111,12 +111,13 @@ class MarketTerms(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
     ``retail`` ``fixed``: the service's retail tariff, whoever delivers. ``passed-on``: that tariff (the platform's own
     fee) and on top of it each part's price, raised by ``markup`` percent, as a plan says; none of these tariffs is then
-    bounded as a whole, nor has its tax included. ``minimise`` says whose cost the scenario of lowest cost minimises; anything but
-    the payers' is disclosed on every plan. ``margin`` is the least that must be left between the fee without tax and
-    what providers cost, an amount; none is asked when empty. ``links`` are pairs of parts whose networks must reach one
-    another. With ``approval`` a provider delivers only to payers who are approved for it. A plan may be accepted for
-    ``validity`` seconds; provider nodes have ``deadline`` milliseconds to answer. When nothing fits, ``relax`` gives
-    limits up in this order.
+    bounded as a whole, nor has its tax included. ``minimise`` says whose cost the scenario of lowest cost minimises;
+    anything but the payers' is disclosed on every plan. ``margin`` is the least that must be left between the fee
+    without tax and what providers cost, an amount; none is asked when empty. ``links`` are pairs of parts whose
+    networks must reach one another. With ``approval`` a provider delivers only to payers who are approved for it. A
+    plan may be accepted for ``validity`` seconds; provider nodes have ``deadline`` milliseconds to answer. When nothing
+    fits, ``relax`` gives limits up in this order. With ``replace`` a session that runs by a plan goes over to the next
+    best one by itself when a provider falls silent in it, or was switched off by the operator or the breaker.
     """
 
     retail: Literal["fixed", "passed-on"] = "fixed"
@@ -131,6 +132,7 @@ class MarketTerms(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     validity: int = 300
     deadline: int = 250
     relax: tuple[Relaxable, ...] = ()
+    replace: bool = False
 
 
 class Placement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

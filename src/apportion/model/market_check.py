@@ -259,6 +259,10 @@ def _placement(found: Findings, where: str, placement: Placement) -> None:
 
 
 def _node(found: Findings, where: str, provider: Provider) -> None:
+    for currency, cap in provider.debit_caps.items():
+        asset = found.asset(f"{where}.debit_caps.{currency}", currency)
+        if asset is not None:
+            found.amount(f"{where}.debit_caps.{currency}", cap, asset)
     if provider.key and not _KEY.fullmatch(provider.key):
         found.add(f"{where}.key", "is no Ed25519 key.", "Write its 32 bytes as 64 hexadecimal digits.")
     if not provider.address:

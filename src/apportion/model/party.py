@@ -12,7 +12,8 @@ class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     """An organisation that delivers parts and earns portions; ``invented`` marks made-up ones in examples.
 
     ``network`` is its own. A provider that has a node of its own is asked for bids at ``address``; what it says counts
-    when it is signed by ``key`` (Ed25519, 64 hexadecimal digits).
+    when it is signed by ``key`` (Ed25519, 64 hexadecimal digits). ``debit_caps`` say per currency the most that it may
+    come to owe by obligations.
     """
 
     id: str
@@ -20,6 +21,7 @@ class Provider(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     network: str = ""
     address: str = ""
     key: str = ""
+    debit_caps: dict[str, str] = {}
     invented: bool = False
 
 

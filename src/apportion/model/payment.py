@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 import msgspec
 
@@ -101,6 +102,41 @@ class EndPayment(msgspec.Struct, frozen=True):
     reason: str = ""
     due: str = ""
     late: bool = False
+
+
+class PaymentOrder(msgspec.Struct, frozen=True):
+    """What a processor is to charge: ``amount`` (decimal text in minor units) of ``currency``, by ``method``.
+
+    ``id`` is our own key: however often an order comes under it, it is charged once. ``method`` is the processor's
+    token; a card number is refused.
+    """
+
+    id: str
+    amount: str
+    currency: str
+    method: str
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        check_method(self.method)
+
+    def __repr__(self) -> str:
+        return f"PaymentOrder({self.id})"  # a token has no place in a log
+
+
+class PaymentResult(msgspec.Struct, frozen=True):
+    """What is known of a payment: succeeded and failed are for ever.
+
+    ``pending``: the processor has it and is not done. ``absent``: it has never heard of it, so nothing was charged.
+    ``unknown``: nobody can say; it may have been charged. ``amount`` and ``currency`` are what was charged when it
+    succeeded, ``reference`` the processor's own name for it, ``reason`` a word for why it failed or is not known.
+    """
+
+    state: Literal["succeeded", "failed", "pending", "absent", "unknown"]
+    amount: str = ""
+    currency: str = ""
+    reference: str = ""
+    reason: str = ""
 
 
 def check_method(token: str, field: str = "method") -> str:

@@ -139,6 +139,22 @@ class PlanLine(CourseLine, frozen=True, tag="plan", kw_only=True):
     before: str = ""
 
 
+class FarewellLine(CourseLine, frozen=True, tag="farewell", kw_only=True):
+    """What was agreed with provider nodes by a plan has ended: they are to be told, so that their capacity is free.
+
+    ``id`` is ``bye_`` and that of the plan's; it is due until they were told.
+    """
+
+    at: str
+    plan: str
+
+
+class SayFarewell(msgspec.Struct, frozen=True):
+    """The nodes of a plan were told that it has ended; ``id`` is that of the farewell."""
+
+    id: str
+
+
 class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
     """An offer that was looked at for one part: what it would cost, and why it was not taken (``taken`` in scenarios).
 

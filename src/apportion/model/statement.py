@@ -181,6 +181,8 @@ class Remittance(msgspec.Struct, frozen=True, omit_defaults=True, tag="remittanc
     """What one provider earned until ``end`` that no advice covered before, rounded to what can be paid.
 
     ``total`` (payable) + ``residue_out`` − ``residue_in`` = ``credited``, and Σ payable of the dues = ``total``.
+    ``closing`` = ``opening`` + ``credited`` − ``paid`` (what was paid out; nothing, when empty). One that a
+    ``settlement`` issued covers all that was booked until then.
     """
 
     id: str
@@ -208,6 +210,8 @@ class Remittance(msgspec.Struct, frozen=True, omit_defaults=True, tag="remittanc
     invented: str = ""
     attribution: str = ""
     preview: bool = False
+    paid: str = ""
+    settlement: str = ""
 
 
 Document = Statement | CreditNote | Remittance

@@ -41,10 +41,10 @@ class Processor:
         assert found and "FAKE" in said, said
         self.url, self._port = found[0], int(found[1])
 
-    def charges(self) -> dict[str, dict[str, Any]]:
-        """What it has charged, by the payment's id."""
+    def charges(self, path: str = "/charges") -> dict[str, dict[str, Any]]:
+        """What it has charged, by the payment's id; at ``/transfers`` what it has paid out."""
         line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
-        line.request("GET", "/charges")
+        line.request("GET", path)
         charges = json.loads(line.getresponse().read())
         line.close()
         return {charge["id"]: charge for charge in charges}

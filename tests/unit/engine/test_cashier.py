@@ -14,8 +14,7 @@ import pytest
 from apportion.adapters.payments.http import HttpPayments
 from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.engine.payments.words import explain_payment
-from apportion.model.payment import EndPayment, PaymentLine
-from apportion.ports import PaymentOrder, PaymentResult
+from apportion.model.payment import EndPayment, PaymentLine, PaymentOrder, PaymentResult
 from tests.faces.api.processor import Processor
 from tests.unit.engine.test_payments import Till
 

@@ -36,7 +36,7 @@ def told(statement: Statement) -> list[tuple[str, int, str, str, str]]:
 
 
 def rig_of(detail: str) -> PlanRig:
-    """A market where elm costs 0.01 at a beginning, so that it alone has two lines; ada agreed on her bills with ash."""
+    """A market where elm costs 0.01 at a beginning, so that it has two lines; ada agreed with ash on her bills."""
     found = catalog()
     call = found.services["call"]
     market = replace(call.market, terms={"elm": ProviderTerms("0.01")})
@@ -49,7 +49,8 @@ def rig_of(detail: str) -> PlanRig:
 def test_by_item_every_component_has_a_line() -> None:
     lines = told(statements(rig_of(""), "ada")["ada"])
     assert [(label, quantity, total) for label, _, quantity, _, total in lines] == [
-        ("Far: talk", "10", "0.27"), ("Near: talk", "10", "0.26"), ("Connection", "", "0.12"), ("Far: set up", "", "0.01"),
+        ("Far: talk", "10", "0.27"), ("Near: talk", "10", "0.26"),
+        ("Connection", "", "0.12"), ("Far: set up", "", "0.01"),
     ]  # fmt: skip
 
 

@@ -197,6 +197,19 @@ def test_live_offers_capacity_and_switches_decide_what_is_there_now(engine: Engi
     assert any(one.out == "off" and "maintenance" in one.why for one in shown.candidates)
 
 
+def test_what_a_provider_promised_to_the_user_counts_where_it_is_better(engine: Engine) -> None:
+    slow = [Offer(f"ash-{part}", "call", part, "ash", "dear", quality=Quality(200, "0.9")) for part in ("near", "far")]
+    agreed = Agreement("sla", "call", payer="ada", provider="ash", targets=Targets(latency=30, availability="0.99"))
+    engine.apply(replace(catalog(), offers={one.id: one for one in slow}, agreements={"sla": agreed}))
+    wanted = {"without": ("oak", "elm"), "limits": Limits(latency=60, availability="0.98")}
+    shown = planned(engine, request("10", **wanted))
+    assert crew(shown) == {"near": "ash", "far": "ash"}
+    assert (shown.scenarios[0].latency, shown.scenarios[0].availability) == (60, "0.9801")
+    with pytest.raises(Refused) as error:
+        found_plan(engine, request("10", "ben", **wanted))
+    assert error.value.refusal.code is RefusalCode.NO_PLAN
+
+
 def test_limits_are_kept_end_to_end_and_given_up_in_the_stated_order(engine: Engine) -> None:
     offers = [
         Offer(f"o-{name}-{part}", "call", part, name, tariff, quality=Quality(latency, up))

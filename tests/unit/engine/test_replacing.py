@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from apportion.engine.broker.mending import Broken, Mending
 from apportion.engine.broker.planning import found_plan
 from apportion.engine.broker.replacing import Replace, replacement
+from apportion.engine.explain import View
+from apportion.engine.inquiry import explain
 from apportion.engine.market.standing import taken
 from apportion.errors import RefusalCode, Refused
 from apportion.model.catalog import Catalog
@@ -17,8 +20,10 @@ from apportion.model.command import Outcome, PlaceHold
 from apportion.model.market import Interconnect, Offer, ProviderTerms
 from apportion.model.plan import CrewFound, PlanLine, PlanState
 from apportion.model.request import Limits, Request
+from apportion.model.session import SessionState
 from apportion.model.session_asked import Change, PartAsked
 from apportion.model.standing import SwitchProvider
+from apportion.ports import Store
 from tests.markets import catalog, request
 from tests.plans import PlanRig
 from tests.sessions import Proved, plain
@@ -29,8 +34,8 @@ replace = msgspec.structs.replace
 class Market(PlanRig):
     """The calls of ``tests/markets.py``, with sessions by what the broker finds."""
 
-    def __init__(self, given: Catalog | None = None) -> None:
-        super().__init__(given or catalog())
+    def __init__(self, given: Catalog | None = None, store: Store | None = None) -> None:
+        super().__init__(given or catalog(), store)
 
     def found(self, wanted: Request) -> PlanLine:
         outcome = self.do(found_plan(self.engine, wanted))
@@ -100,13 +105,25 @@ def test_it_can_be_lost_again_and_again_and_every_time_the_rest_is_planned() -> 
     plan = rig.plan(rig.line(id).plan)
     assert (plan.quantities, plan.used) == ({"minutes": "3"}, {"minutes": "7"})
     assert rig.crew(id) == {"near": "ash", "far": "ash"}
-    assert refused(lambda: rig.lose(id, "ash")) is RefusalCode.NO_PLAN
+    assert refused(lambda: rig.lose(id, "ash", "elm", "oak")) is RefusalCode.NO_PLAN
     rig.talk(id, 3, "12")  # more than was planned
-    assert refused(lambda: rig.lose(id, "ash")) is RefusalCode.NO_PLAN
     rig.end(id)
     # 0.3312, 3 × 0.05 × 1.32, 5 × 0.08 × 1.32
     assert rig.balance("ada") == "48.9428"
     assert rig.income() == {"oak": "0.14", "elm": "0.08", "ash": "0.49", "vat@20": "0.1762", "fees": "0.171"}
+
+
+def test_who_was_lost_earlier_is_taken_again_only_when_nobody_else_is_left() -> None:
+    rig = Market()
+    id = rig.begun(request("10", without=("fir",)))
+    rig.lose(id, "elm")
+    rig.lose(id, "oak")
+    assert rig.crew(id) == {"near": "ash", "far": "ash"}, "elm would cost less"
+    rig.lose(id, "ash")
+    assert rig.crew(id) == {"near": "oak", "far": "elm"}
+    rig.lose(id, "ash", "oak")
+    assert rig.crew(id) == {"near": "elm", "far": "elm"}
+    rig.end(id)
 
 
 def test_once_all_is_used_as_much_again_is_planned() -> None:
@@ -189,7 +206,7 @@ def test_the_called_number_decides_the_price_again_and_stays_out_of_the_books() 
     rig.ask(id, Change(leave=("ada",)))  # whose number it was
     assert rig.lose(id, "elm").refusal is None
     assert rig.crew(id)["far"] == "ash"
-    assert refused(lambda: rig.lose(id, "ash")) is RefusalCode.NO_PLAN
+    assert refused(lambda: rig.lose(id, "ash", "elm")) is RefusalCode.NO_PLAN, "oak serves other numbers"
     rig.end(id)
     assert not any(b"15112345678" in row for row in rows_of(rig))
 
@@ -277,3 +294,53 @@ def test_who_is_switched_off_is_lost() -> None:
     assert outcome.refusal is not None and outcome.refusal.code is RefusalCode.PLAN_ENDED
     assert rig.lose(id, "elm").refusal is None and rig.crew(id)["far"] == "oak"
     rig.end(id)
+
+
+def test_a_session_that_fell_silent_as_a_whole_goes_on_with_another_crew() -> None:
+    rig = Market(market(replace=True))
+    id = rig.begun()
+    rig.report(id, 1, "4", part="far", measure="minutes", requested={"minutes": "5"})
+    mending = Mending()
+    assert mending.look(rig.engine) == []
+    rig.clock.move(298)
+    assert mending.look(rig.engine) == [], "it is about to be due"
+    rig.wait(3)
+    assert rig.line(id).state is SessionState.SUSPENDED and rig.line(id).reason == "silent"
+    assert mending.look(rig.engine) == [Broken(id, ("elm",))]
+    assert rig.lose(id, "elm").refusal is None
+    assert mending.look(rig.engine, [id]) == []
+    rig.talk(id, 2, "5")
+    assert rig.line(id).state is SessionState.ACTIVE and rig.crew(id) == {"near": "oak", "far": "ash"}
+    rig.end(id)
+    told = explain(rig.engine, id, View())
+    facts = {fact.name: fact.note for section in told.sections for fact in section.facts}
+    assert facts["plan before"] == "elm was lost after 4 minutes"
+
+
+def test_only_services_that_say_so_are_mended() -> None:
+    rig = Market()
+    id, mending = rig.begun(), Mending()
+    rig.do(SwitchProvider(provider="elm", off=True, reason="works"))
+    assert mending.look(rig.engine) == []
+    rig.engine.apply(market(replace=True))
+    assert mending.look(rig.engine) == [Broken(id, ("elm",))]
+    rig.do(SwitchProvider(provider="elm", off=False))
+    assert mending.look(rig.engine, [id]) == []
+    rig.do(SwitchProvider(by="elm", provider="elm", off=True, reason="full"))
+    assert mending.look(rig.engine, [id]) == []
+    rig.end(id)
+
+
+def test_units_that_were_bought_and_set_aside_for_the_session_cover_what_is_still_to_come() -> None:
+    rig = Market()
+    rig.buy("ada", "0.9", "9", "minutes")
+    id = rig.begun()
+    assert rig.allowances()[0].left == "0", "all of it is set aside"
+    assert rig.lose(id, "elm").refusal is None
+    plan = rig.plan(rig.line(id).plan)
+    assert (plan.quantities, plan.covered) == ({"minutes": "6"}, {"minutes": "5"})
+    assert plain(plan.scenarios[0].total) == "0.066"  # a minute at 0.05
+    rig.talk(id, 2, "10")
+    rig.end(id)
+    # what was bought, the connection, a minute
+    assert rig.balance("ada") == "48.914"

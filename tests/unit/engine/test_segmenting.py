@@ -9,8 +9,8 @@ from fractions import Fraction
 import msgspec
 import pytest
 
-from apportion.engine.broker.segmenting import planned, planned_again
 from apportion.engine.quote import Quotes
+from apportion.engine.transfers.segmenting import planned, planned_again
 from apportion.errors import RefusalCode, Refused
 from apportion.model.calendar import Calendar
 from apportion.model.segmentation import (

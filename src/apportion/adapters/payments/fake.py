@@ -11,6 +11,7 @@ It runs as a process of its own (``apportion fake-payments``) and behaves as the
     tok_unknown               charged, but for ``unknown`` seconds every answer is 503
 
 Any other token is refused. ``GET /charges`` lists what it has charged, so that a test can hold the books against it.
+Under ``/payouts`` it pays out by the same tokens; ``GET /transfers`` lists that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from apportion.ports import PaymentOrder
+from apportion.model.payment import PaymentOrder
 
 _BODY_MAX = 1 << 16
 _WORDS = b"This is a FAKE payment processor of apportion. It moves no money.\n"
@@ -83,12 +84,14 @@ class FakePayments:
 
     async def _answer(self, scope: dict[str, Any], body: bytes) -> tuple[int, Any] | None:
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path == "/payments":
+        if method == "POST" and path in ("/payments", "/payouts"):
             return await self._charge(dict(scope["headers"]).get(b"idempotency-key", b"").decode("latin-1"), body)
-        if method == "GET" and path.startswith("/payments/"):
-            return self._ask(path.removeprefix("/payments/"))
-        if method == "GET" and path == "/charges":
-            return 200, [msgspec.to_builtins(charged) for charged in self._payments.values()]
+        if method == "GET" and path.startswith(("/payments/", "/payouts/")):
+            return self._ask(path.rpartition("/")[2])
+        if method == "GET" and path in ("/charges", "/transfers"):
+            out = path == "/transfers"
+            listed = [one for one in self._payments.values() if one.id.startswith("pyo_") is out]
+            return 200, [msgspec.to_builtins(charged) for charged in listed]
         return (200, _WORDS) if path == "/" else (404, b"no such page\n")
 
     async def _charge(self, key: str, body: bytes) -> tuple[int, Any] | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from apportion.ports import PaymentOrder, PaymentResult
+from apportion.model.payment import PaymentOrder, PaymentResult
 
 if TYPE_CHECKING:
     import httpx2
@@ -45,6 +45,8 @@ class Answer(msgspec.Struct, frozen=True):
 class HttpPayments:
     """PaymentPort over the protocol of this module; ``key`` is sent as a bearer token, ``seconds`` bound a call."""
 
+    path = "/payments"
+
     def __init__(self, address: str, *, key: str = "", seconds: float = 10.0) -> None:
         self._address, self._key, self._seconds = address.rstrip("/"), key, seconds
         self._client: httpx2.AsyncClient | None = None
@@ -55,7 +57,7 @@ class HttpPayments:
             "id": order.id, "amount": order.amount, "currency": order.currency, "method": order.method,
             "description": order.description,
         }  # fmt: skip
-        status, found = await self._call("POST", "/payments", order.id, body)
+        status, found = await self._call("POST", self.path, order.id, body)
         if found is None:
             return PaymentResult("unknown", reason=f"http_{status}" if status else "no_answer")
         if found.state == "absent":
@@ -64,7 +66,7 @@ class HttpPayments:
 
     async def ask(self, id: str) -> PaymentResult:
         """What became of an order; charges nothing."""
-        status, found = await self._call("GET", f"/payments/{id}", id, None)
+        status, found = await self._call("GET", f"{self.path}/{id}", id, None)
         if found is None:
             return PaymentResult("unknown", reason=f"http_{status}" if status else "no_answer")
         return _result(found)
@@ -93,6 +95,12 @@ class HttpPayments:
         except msgspec.MsgspecError:
             return answer.status_code, None
         return answer.status_code, found if found.id == id and answer.status_code in _MEANT[found.state] else None
+
+
+class HttpPayouts(HttpPayments):
+    """PayoutPort over the same protocol at ``{address}/payouts``: the ``method`` of an order is who gets the money."""
+
+    path = "/payouts"
 
 
 #: which status says what: an answer that contradicts itself is none

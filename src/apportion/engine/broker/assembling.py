@@ -14,7 +14,7 @@ from apportion.model.plan import PlanPart, PlanShare, Scenario
 from apportion.model.tariff import Tariff
 from apportion.money import Exact
 from apportion.money.exact import decimal_text
-from apportion.stages.broker.question import Choice
+from apportion.stages.broker.choosing.question import Choice
 from apportion.stages.rate import Pricer, allocate_fee, by_wholesale, charge_amounts
 
 Fees = dict[str, Exact]

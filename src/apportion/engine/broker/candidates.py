@@ -38,8 +38,14 @@ def _asked(pricing: Pricing) -> Request:
     """The request as it may be kept: nobody's name, and nothing personal."""
     request, personal = pricing.wish.request, pricing.wish.service.personal
     public = {name: value for name, value in request.attributes.items() if name not in personal}
+    without = request.without if pricing.running is None else pricing.running.without
     return msgspec.structs.replace(
-        request, payers=(PayerUse("somebody"),), attributes=public, approve=(), compare=False
+        request,
+        payers=(PayerUse("somebody"),),
+        attributes=public,
+        approve=(),
+        compare=False,
+        without=without,
     )
 
 

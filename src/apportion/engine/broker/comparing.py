@@ -11,8 +11,8 @@ from apportion.engine.broker.board import Board
 from apportion.engine.broker.pricing import Pricing, Quoted
 from apportion.engine.broker.scenarios import Found
 from apportion.engine.broker.weighing import Weighed
-from apportion.stages.broker.choose import choose
-from apportion.stages.broker.question import FEE, RANK, Aim, Choice, Option, Question
+from apportion.stages.broker.choosing.choose import choose
+from apportion.stages.broker.choosing.question import FEE, RANK, Aim, Choice, Option, Question
 
 replace = msgspec.structs.replace
 _DEAREST: Aim = (((FEE, -1),),)
@@ -29,8 +29,8 @@ class Compared(msgspec.Struct, frozen=True):
 def compared(parts: Sequence[Sequence[Quoted]], weighed: Weighed, pricing: Pricing, board: Board) -> Compared:
     """Both plans, charged as any: everything that fits was weighed, so they keep the limits as the scenarios do.
 
-    The usual providers are the defaults of the parts; where a default does not fit, or there is none, whoever comes
-    first on the board. Where networks must meet, it is the plan that goes the least way down this order.
+    The usual providers are the defaults of the parts; where a default does not fit, or there is none, the first offer
+    by name. Where offers must fit one another, it is the plan that goes the least way down this order.
     """
     usual = replace(weighed.question, options=_ranked(weighed.question, parts, pricing))
 

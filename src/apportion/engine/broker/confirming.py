@@ -6,9 +6,9 @@ import hashlib
 
 import msgspec
 
-from apportion.engine.broker.asking import Node, accept_bid
+from apportion.engine.broker.asking import Node, accept_bid, end_bid
 from apportion.engine.engine import Engine
-from apportion.errors import RefusalCode, refuse
+from apportion.errors import Refusal, RefusalCode, Refused
 from apportion.model.bid import Bid, SignedBid
 from apportion.model.bid_check import GoodBid, Unfit
 from apportion.model.plan import Candidates, PlanLine
@@ -16,18 +16,27 @@ from apportion.model.plan import Candidates, PlanLine
 PATIENCE = 2.0  # seconds that a node has to confirm
 
 
+class Unconfirmed(Refused):
+    """A ``provider`` does not stand by what it signed."""
+
+    def __init__(self, provider: str, why: str) -> None:
+        message = f"{provider} does not stand by its bid: {why}"
+        super().__init__(Refusal(RefusalCode.PLAN_ENDED, message, "plan", "Ask for a new plan."))
+        self.provider = provider
+
+
 def confirmed(engine: Engine, line: PlanLine, scenario: str, candidates: Candidates) -> None:
     """Ask every provider whose bid is part of a scenario to confirm it; nobody, where there are only standing offers.
 
     Raises:
-        Refused: PLAN_ENDED when one does not stand by its bid.
+        Unconfirmed: PLAN_ENDED when one does not stand by its bid; those who did are told that nothing comes of it.
     """
     wanted: dict[str, list[int]] = {}
     for part in (part for one in line.scenarios if one.name == scenario for part in one.parts if part.bid):
         wanted.setdefault(part.bid, []).append(_place(part.offer))
     if not wanted:
         return
-    catalog = engine.version(line.catalog).catalog
+    catalog, agreed = engine.version(line.catalog).catalog, list[tuple[Node, str]]()
     for good in _bids(candidates):
         if good.digest not in wanted:
             continue
@@ -39,11 +48,12 @@ def confirmed(engine: Engine, line: PlanLine, scenario: str, candidates: Candida
             node = Node(name, provider.address, provider.key)
             places = tuple(sorted(wanted[good.digest])) if len(good.bid.offers) > 1 else ()
             said = accept_bid(engine.outside, engine.providers, node, good, engine.clock.now(), PATIENCE, places)
+            agreed.append((node, good.bid.rfq))
         if isinstance(said, Unfit):
-            raise refuse(
-                RefusalCode.PLAN_ENDED, f"{name} does not stand by its bid: {said.why}", field="plan",
-                fix="Ask for a new plan.",
-            )  # fmt: skip
+            for node, rfq in agreed:
+                assert engine.providers is not None and engine.outside is not None
+                end_bid(engine.outside, engine.providers, node, rfq, "ended", PATIENCE)
+            raise Unconfirmed(name, said.why)
 
 
 def _bids(candidates: Candidates) -> list[GoodBid]:

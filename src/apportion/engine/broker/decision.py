@@ -17,12 +17,13 @@ from apportion.ledger import proof
 from apportion.model.account import Account
 from apportion.model.command import Outcome
 from apportion.model.ids import read_key
-from apportion.model.plan import CrewFound, PlanMade, PlanPayer, PlanShare, Scenario
+from apportion.model.plan import CrewFound, FarewellLine, PlanMade, PlanPayer, PlanShare, SayFarewell, Scenario
 from apportion.model.usage import UsageClass
 from apportion.money import parse_asset
 from apportion.ports import Key, Person
 
 replace = msgspec.structs.replace
+_FAREWELL = msgspec.json.Decoder(FarewellLine)
 
 
 class PlanDecision:
@@ -91,6 +92,32 @@ class CrewDecision:
         """The plan in the books, then the change; what the change is refused for is the answer."""
         made = self._plan.decide(work)
         return made if made.refusal is not None else self._change.decide(work)
+
+
+class FarewellDecision:
+    """The nodes of a plan were told; nobody looks at it again."""
+
+    def __init__(self, command: SayFarewell) -> None:
+        self.command = command
+
+    def keys(self) -> tuple[Key, ...]:
+        return ()
+
+    def people(self) -> list[str]:
+        return []
+
+    def charts(self) -> list[str]:
+        return []
+
+    def decide(self, work: Work) -> Outcome:
+        """Write down that it is done."""
+        stored = work.course(self.command.id) if self.command.id.startswith("bye_") else b""
+        if not stored:
+            raise refuse(RefusalCode.NOT_FOUND, "there is no such farewell.", field="id")
+        line = _FAREWELL.decode(stored)
+        if line.due:
+            work.append(work.move(msgspec.structs.replace(line, at=work.at, due="")))
+        return Outcome(UsageClass.ZERO_RATED, line.id)
 
 
 def _shared(scenario: Scenario, accounts: list[Account]) -> Scenario:

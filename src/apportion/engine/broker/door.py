@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
 
-from apportion.engine.broker.confirming import confirmed
+from apportion.engine.broker.confirming import Unconfirmed, confirmed
 from apportion.engine.broker.planning import found_plan
 from apportion.engine.broker.replacing import replacement
 from apportion.engine.broker.views import (
@@ -27,15 +28,21 @@ from apportion.engine.explain import Explanation, View
 from apportion.engine.sessions.verbs import accept_plan
 from apportion.engine.verbs import Call
 from apportion.engine.visible import Sight, nothing
-from apportion.errors import RefusalCode, Refused, refuse
+from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.model.access import AccessRole, Credential
 from apportion.model.command import Outcome
-from apportion.model.plan import PlanLine, PlanMade
+from apportion.model.plan import PlanLine, PlanMade, PlanState
 from apportion.model.request import Request, Requests
 from apportion.model.session_asked import ChosenInput
+from apportion.model.standing import Observe, Observed
 
 _LINE = msgspec.json.Decoder(PlanLine)
 _SCAN = 10_000
+_PATIENCE = 10.0  # seconds for all requests of one batch
+#: what those are told that were not looked at, because others before them took so long
+NOT_LOOKED_AT = Refusal(
+    RefusalCode.NO_PLAN, "was not looked at: those before it took too long.", "requests", "Send it again, first."
+)
 
 
 def plan(engine: Engine, call: Call) -> list[object]:
@@ -44,10 +51,17 @@ def plan(engine: Engine, call: Call) -> list[object]:
 
 
 def plan_all(engine: Engine, call: Call) -> list[object]:
-    """Find a plan for each of several requests; those for which there is none are listed with the reason."""
+    """Find a plan for each of several requests; those for which there is none are listed with the reason.
+
+    Some requests are hard, and nodes may be asked for each: after ten seconds what is left is not looked at any more.
+    """
     requests: Requests = call.given
     made: list[object] = []
+    began = time.monotonic()
     for request in requests.requests:
+        if made and time.monotonic() - began > _PATIENCE:
+            made.append(NOT_LOOKED_AT)
+            continue
         try:
             made.append(_made(engine, call.caller, request))
         except Refused as refused:
@@ -63,8 +77,13 @@ def home_of(caller: Credential, request: Request) -> str:
     """The home provider that a request comes through, if it does.
 
     Raises:
-        Refused: UNKNOWN_PAYER when a user asks for what others pay.
+        Refused: UNKNOWN_PAYER when a user asks for what others pay; BAD_INPUT when it gives up the operator's margin.
     """
+    if caller.role is not AccessRole.OPERATOR and "margin" in (request.relax or ()):
+        raise refuse(
+            RefusalCode.BAD_INPUT, "the margin is the operator's limit, no request's.", field="relax",
+            fix="Leave it out. The service's own terms say whether it may be given up.",
+        )  # fmt: skip
     if caller.role is AccessRole.USER and any(payer.payer != caller.party for payer in request.payers):
         raise refuse(
             RefusalCode.UNKNOWN_PAYER, "a user's key asks for what it pays alone.", field="payers",
@@ -146,12 +165,20 @@ def explanation(engine: Engine, call: Call) -> Explanation:
 
 
 def accept(engine: Engine, call: Call) -> list[object]:
-    """Accept a scenario; providers whose signed bid is part of it confirm first that they stand by it."""
+    """Accept a scenario; providers whose signed bid is part of it confirm first that they stand by it.
+
+    That one does not is remembered against it, as any other failure.
+    """
     given: ChosenInput = call.given
     line = plan_line(engine, call.id)
     if not may_see(line, call.caller, frozenset(Sight(engine, call.caller).own)):
         raise nothing()
-    confirmed(engine, line, given.scenario or line.preferred, candidates_of(engine, line.id))
+    if line.state is PlanState.QUOTED and engine.clock.now() < line.due:
+        try:
+            confirmed(engine, line, given.scenario or line.preferred, candidates_of(engine, line.id))
+        except Unconfirmed as broken:
+            failure = Observe(service=line.service, provider=broken.provider, observed=Observed(succeeded=False))
+            return [broken.refusal, failure]
     return accept_plan(call)
 
 

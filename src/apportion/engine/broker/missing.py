@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from apportion.engine.broker.pricing import Pricing, amount_text
+from apportion.engine.broker.trying import Tried
 from apportion.engine.broker.wish import Wish
 from apportion.money import Exact
-from apportion.stages.broker.question import Miss
+from apportion.stages.broker.choosing.question import Miss
 
-if TYPE_CHECKING:
-    from apportion.engine.broker.planning import Tried
+_TOLD = 5
 
 
 def miss_of(tried: Tried, wish: Wish, pricing: Pricing, parts: tuple[str, ...]) -> str:
@@ -18,14 +18,24 @@ def miss_of(tried: Tried, wish: Wish, pricing: Pricing, parts: tuple[str, ...]) 
     miss = tried.found
     assert isinstance(miss, Miss)
     if miss.empty:
-        return " ".join(_empty(tried, parts[at]) for at in miss.empty)
+        return _some([_empty(tried, parts[at]) for at in miss.empty])
     if not miss.linked:
-        knots = " ".join(tried.judged.matched.knots)
-        return knots or "no providers whose networks reach one another can deliver all parts."
+        return (
+            _some(tried.judged.matched.knots) or "no providers whose networks reach one another can deliver all parts."
+        )
     told = _near(miss, tried, wish, pricing)
+    if not miss.proven:
+        unsure = "nothing was found that fits all limits, and the search ended before it was sure of that."
+        return " ".join([unsure, *(f"Within reach: {one}" for one in told)])
     if told:
-        return "nothing fits all limits. " + " Or ".join(told)
+        return "nothing fits all limits: " + " Or ".join(told)
     return "nothing fits all limits, and no single one of them is to blame. Give up more than one (relax)."
+
+
+def _some(told: Sequence[str]) -> str:
+    """The first few sentences, and how many more there are; a service may have a hundred parts."""
+    more = len(told) - _TOLD
+    return " ".join([*told[:_TOLD], *([f"And {more} more like these."] if more > 0 else [])])
 
 
 def _empty(tried: Tried, part: str) -> str:

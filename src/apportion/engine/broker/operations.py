@@ -37,7 +37,8 @@ PLANS: tuple[Operation, ...] = (
     op(
         "plan_all", "POST /v1/plans/batch", "Find a plan for each of several requests.", door.plan_all, (_O, _U, _P),
         takes=Requests, told=door.plans_told, gives=PlansAnswer, problems=(_C.BAD_INPUT, _C.CONFLICT), **_PLAN,
-        more="Each request gets a plan, without its candidates, or a refusal of its own.",
+        more="Each request gets a plan, without its candidates, or a refusal of its own. What could not be"
+        " looked at within ten seconds is refused too, and may be sent again.",
     ),
     op(
         "plans", "GET /v1/plans", "List plans as they stand.", door.plans, _EVERYBODY, gives=PlanPage, way=Way.READ,

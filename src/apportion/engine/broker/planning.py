@@ -10,38 +10,26 @@ import msgspec
 
 from apportion.engine.broker.assembling import alike, as_scenario, once_more
 from apportion.engine.broker.bidding import Heard, with_bids
-from apportion.engine.broker.board import Board, board_of, placements
+from apportion.engine.broker.board import board_of
 from apportion.engine.broker.candidates import candidates_of
 from apportion.engine.broker.comparing import compared
 from apportion.engine.broker.missing import miss_of
-from apportion.engine.broker.pricing import Pricing, Quoted
+from apportion.engine.broker.pricing import Pricing
 from apportion.engine.broker.running import Running
-from apportion.engine.broker.scenarios import Found, Wanted, scenarios
-from apportion.engine.broker.sifting import Judged, sift
-from apportion.engine.broker.weighing import Weighed, Weighing, weigh
-from apportion.engine.broker.wish import Kept, Wish, read_request
+from apportion.engine.broker.trying import Tried, relaxing
+from apportion.engine.broker.wish import Wish, read_request
 from apportion.engine.charging import instant
 from apportion.engine.engine import Engine
 from apportion.engine.terms import Terms
 from apportion.errors import NotFound, RefusalCode, refuse
 from apportion.model.ids import key_id
-from apportion.model.market import Placement, Relaxable
 from apportion.model.plan import PlanLine, PlanMade, PlanState, Scenario
 from apportion.model.profile import Billing
 from apportion.model.request import Request
-from apportion.money import Exact, Money
-from apportion.stages.broker.question import Miss
+from apportion.money import Money
+from apportion.stages.broker.choosing.question import Miss
 
-HUNDRED = Exact(100)
 replace = msgspec.structs.replace
-
-
-class Tried(msgspec.Struct, frozen=True):
-    """One try within some limits: what fitted, and what was chosen of it, or what the nearest plan would need."""
-
-    judged: Judged
-    weighed: Weighed | None
-    found: Sequence[Found] | Miss
 
 
 def terms_in_force(engine: Engine) -> Terms:
@@ -73,7 +61,7 @@ def found_plan(
     parts = parts_of(wish)
     board = board_of(engine, wish, now, request.approve)
     if running is not None:
-        wish, board = replace(wish, kept=running.left(wish.kept)), running.freed(board)
+        wish, board = running.bound(wish), running.freed(board)
     return planned(engine, wish, with_bids(engine, wish, board, parts), parts, (home, by), running)
 
 
@@ -88,11 +76,11 @@ def planned(
     """
     pricing = Pricing(wish, running)
     plan = key_id("pln", secrets.token_bytes(16))
-    tried, relaxed = _relaxing(engine, wish, heard.board, pricing, parts)
+    tried, relaxed = relaxing(engine, wish, heard.board, pricing, parts)
     lines = _lines(plan, tried, wish, pricing, parts, heard)
     if "budget" not in relaxed and _over(lines, wish):  # by an atom, through rounding
         wish = msgspec.structs.replace(wish, kept=wish.kept.tighter(1 + len(pricing.retail.rates)))
-        tried, relaxed = _relaxing(engine, wish, heard.board, pricing, parts)
+        tried, relaxed = relaxing(engine, wish, heard.board, pricing, parts)
         lines = _lines(plan, tried, wish, pricing, parts, heard)
     return _made(plan, lines, tried, relaxed, heard, wish, pricing, whose)
 
@@ -169,48 +157,6 @@ def parts_of(wish: Wish) -> tuple[str, ...]:
                 field="parts", fix="One of " + ", ".join(parts) + ".",
             )  # fmt: skip
     return tuple(name for name, part in parts.items() if not part.optional or name in wish.request.parts)
-
-
-def _relaxing(
-    engine: Engine, wish: Wish, board: Board, pricing: Pricing, parts: tuple[str, ...]
-) -> tuple[Tried, tuple[str, ...]]:
-    """Try within all limits, then without the first of those that may be given up, and so on."""
-    given_up: tuple[Relaxable, ...] = ()
-    first = tried = _try(engine, wish, wish.kept, board, pricing, parts)
-    for name in wish.relax:
-        if not isinstance(tried.found, Miss):
-            break
-        given_up = (*given_up, name)
-        tried = _try(engine, wish, wish.kept.without(given_up), board, pricing, parts)
-    return (first, ()) if isinstance(tried.found, Miss) else (tried, given_up)
-
-
-def _try(engine: Engine, wish: Wish, kept: Kept, board: Board, pricing: Pricing, parts: tuple[str, ...]) -> Tried:
-    judged = sift(wish, kept, board, pricing, parts)
-    if not all(judged.parts):
-        return Tried(judged, None, Miss(empty=tuple(at for at, fits in enumerate(judged.parts) if not fits)))
-    paid = placements(wish, board.at)
-    placed = {
-        quoted.offer.id: one for fits in judged.parts for quoted in fits if (one := _placed(quoted, paid)) is not None
-    }
-    weighing = Weighing(judged.parts, judged.links, board, pricing, judged.ranks, placed)
-    weighed = weigh(weighing, kept, wish.profile)
-    return Tried(judged, weighed, scenarios(weighed.question, _wanted(wish, weighed, placed), engine.solver))
-
-
-def _placed(quoted: Quoted, paid: dict[tuple[str, str], Placement]) -> Placement | None:
-    offer = quoted.offer
-    return paid.get((offer.part, offer.provider)) or paid.get(("", offer.provider))
-
-
-def _wanted(wish: Wish, weighed: Weighed, placed: dict[str, Placement]) -> Wanted:
-    """What decides; where several providers pay to be preferred, the least of their bounds holds for all."""
-    market, premium = wish.service.service.market, wish.profile.premium
-    bounds = [Exact.parse(one.bound).over(HUNDRED) for one in placed.values()]
-    return Wanted(
-        market.weights, weighed.preferring, Exact.parse(premium).over(HUNDRED) if premium else None,
-        market.minimise == "wholesale", frozenset(placed), min(bounds, default=Exact(0)),
-    )  # fmt: skip
 
 
 def _until(wish: Wish, heard: Heard, lines: Sequence[Scenario]) -> str:

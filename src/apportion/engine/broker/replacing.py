@@ -13,10 +13,10 @@ from apportion.engine.broker.running import Running, running
 from apportion.engine.broker.views import candidates_of, plan_line
 from apportion.engine.engine import Engine
 from apportion.engine.sessions.views import session_line
-from apportion.errors import RefusalCode, refuse
+from apportion.errors import RefusalCode, Refused, refuse
 from apportion.model.account import Account
 from apportion.model.ids import read_key, read_number
-from apportion.model.plan import CrewFound, PlanLine
+from apportion.model.plan import CrewFound, PlanLine, PlanMade
 from apportion.model.request import Request
 from apportion.model.session import SessionLine, SessionState
 from apportion.model.session_asked import Asked, Change, Name, SessionCommand
@@ -52,10 +52,37 @@ def replacement(engine: Engine, session: str, given: Replace) -> CrewFound:
         )  # fmt: skip
     before = plan_line(engine, line.plan)
     now = running(engine, line, before, given.lost)
-    made = found_plan(engine, _request(engine, line, before, given, now), home=before.home, running=now)
+    request = _request(engine, line, before, given, now)
+    now = replace(now, without=request.without)
+    made = _found(engine, request, now, before)
     confirmed(engine, made.line, made.line.preferred, made.candidates)
     change = Change(plan=made.line.id, scenario=made.line.preferred)
     return CrewFound(made, SessionCommand(session, change))
+
+
+def _found(engine: Engine, request: Request, now: Running, before: PlanLine) -> PlanMade:
+    """The next best plan without those who are lost; with those who were lost earlier only where there is no other.
+
+    Raises:
+        Refused: NO_PLAN.
+    """
+    lost = dict.fromkeys((*request.without, *now.lost))
+    ever = lost | dict.fromkeys(_lost_earlier(engine, before))
+    try:
+        return found_plan(engine, replace(request, without=tuple(ever)), home=before.home, running=now)
+    except Refused as refused:
+        if refused.refusal.code is not RefusalCode.NO_PLAN or len(ever) == len(lost):
+            raise
+    return found_plan(engine, replace(request, without=tuple(lost)), home=before.home, running=now)
+
+
+def _lost_earlier(engine: Engine, plan: PlanLine) -> list[str]:
+    """Those who were lost to the session when it went over to the plan by which it runs, and to those before that."""
+    found = list(plan.lost)
+    while plan.before:
+        plan = plan_line(engine, plan.before)
+        found += plan.lost
+    return found
 
 
 def _request(engine: Engine, line: SessionLine, before: PlanLine, given: Replace, now: Running) -> Request:
@@ -79,10 +106,9 @@ def _request(engine: Engine, line: SessionLine, before: PlanLine, given: Replace
     }
     quantities = {m: units.text() for m, units in left.items() if units > Exact(0)} or before.quantities
     attributes = {**asked.attributes, **_personal(engine, before)}
-    without = tuple(dict.fromkeys((*asked.without, *given.lost)))
     return replace(
         asked, payers=payers, quantities=quantities, attributes=attributes, start="", objective=before.chosen,
-        without=without, ask=given.ask,
+        ask=given.ask,
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ import msgspec
 
 from apportion.model.market import OBJECTIVES, Objective, Quality, Weights
 from apportion.money import Exact
-from apportion.stages.broker.choose import choose
-from apportion.stages.broker.program import Solver
-from apportion.stages.broker.question import COST, FEE, POINTS, RANK, Aim, Choice, Miss, Question
+from apportion.stages.broker.choosing.choose import choose
+from apportion.stages.broker.choosing.program import Solver
+from apportion.stages.broker.choosing.question import COST, FEE, POINTS, RANK, Aim, Choice, Miss, Question
 
 replace = msgspec.structs.replace
 _POINTS_MOST = 1000

@@ -10,7 +10,8 @@ from apportion.engine.broker.board import Board
 from apportion.engine.broker.pricing import Pricing, Quoted
 from apportion.engine.broker.wish import Kept, Wish
 from apportion.errors import Refusal, RefusalCode
-from apportion.model.market import Offer
+from apportion.model.agreement import Agreement, Targets
+from apportion.model.market import Offer, Quality
 from apportion.model.market_check import uncomposable
 from apportion.model.session_check import unfit as unchargeable
 from apportion.money import Exact
@@ -23,7 +24,7 @@ class Judged(msgspec.Struct, frozen=True):
     """Offers by part that fit, priced; all offers with the verdict of matching; links by places of parts.
 
     ``quotes`` are prices by offer, also of those that do not fit for something else than their conditions. ``ranks``
-    are how far each is from what is preferred.
+    are how far each that fits is from what is preferred.
     """
 
     parts: Sequence[Sequence[Quoted]]
@@ -36,7 +37,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 def sift(wish: Wish, kept: Kept, board: Board, pricing: Pricing, parts: tuple[str, ...]) -> Judged:
     """Judge every offer on the board for these parts within limits that each must keep alone."""
-    offers = [one for one in board.offers if one.part in parts]
+    offers = [promised(one, pricing.agreement(one)) for one in board.offers if one.part in parts]
     quotes, placed = dict[str, Quoted](), list[Placed]()
     for offer in offers:
         # whoever does not serve this has no price for it either, and is many: others of a market sell other things
@@ -50,8 +51,26 @@ def sift(wish: Wish, kept: Kept, board: Board, pricing: Pricing, parts: tuple[st
         (joint.source, joint.target, {(offers[a].id, offers[b].id): crossing.fee for a, b, crossing in joint.pairs()})
         for joint in matched.joints
     ]
-    ranks = {one.id: rank_of(wish.profile, one.provider, one.network) for one in offers}
+    ranks = {
+        one.offer.id: rank_of(wish.profile, one.offer.provider, one.offer.network) for part in fits for one in part
+    }
     return Judged(fits, offers, matched, quotes, ranks, links)
+
+
+def promised(offer: Offer, agreement: Agreement | None) -> Offer:
+    """An offer with the service level that its provider agreed on with a payer, where that is better than it says."""
+    if agreement is None or agreement.targets == Targets():
+        return offer
+    said, targets = offer.quality, agreement.targets
+    availability = targets.availability or "0"
+    better = {
+        "latency": min(said.latency, targets.latency) if targets.latency else said.latency,
+        "availability": max(said.availability, availability, key=Exact.parse),
+        "throughput": max(said.throughput, targets.throughput, key=Exact.parse)
+        if said.throughput and targets.throughput
+        else said.throughput,
+    }
+    return msgspec.structs.replace(offer, quality=Quality(**better))  # type: ignore[arg-type]
 
 
 def _placed(offer: Offer, quoted: Quoted | Refusal | None, wish: Wish, board: Board, pricing: Pricing) -> Placed:

@@ -14,7 +14,7 @@ from apportion.errors import Refused
 from apportion.model.market import Placement
 from apportion.model.profile import Profile
 from apportion.money import Exact
-from apportion.stages.broker.question import Bounds, Bundle, Link, Option, Question, Sums
+from apportion.stages.broker.choosing.question import Bounds, Bundle, Link, Option, Question, Sums
 
 RATED = 5001  # above every rating, so that a place in an order always counts more
 Crossings = Mapping[tuple[str, str], Exact]  # by the ids of two offers that fit: the fee of handing over

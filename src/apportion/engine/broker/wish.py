@@ -117,7 +117,7 @@ def read_request(engine: Engine, terms: Terms, request: Request, now: str) -> Wi
     relax = service.service.market.relax if request.relax is None else request.relax
     covered, drawn = _covered(engine, service, use, accounts, now)
     return Wish(
-        request, terms, service, start, use, _rest(use, covered), _kept(service, request), _profile(terms, request),
+        request, terms, service, start, use, rest_of(use, covered), _kept(service, request), _profile(terms, request),
         accounts, relax, covered, drawn,
     )  # fmt: skip
 
@@ -200,7 +200,7 @@ def _courses(engine: Engine, funding: FundingLine) -> Iterable[Course]:
     return engine.store.courses(engine.tenant, list(funding.allowances)).values()
 
 
-def _rest(use: Use, covered: Mapping[str, Exact]) -> Use | None:
+def rest_of(use: Use, covered: Mapping[str, Exact]) -> Use | None:
     """What is left to be priced; nothing, when everything that was measured is covered."""
     if not covered:
         return use

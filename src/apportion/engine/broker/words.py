@@ -32,7 +32,8 @@ def _asked(shown: PlanView) -> Iterator[Fact]:
     for name, value in shown.attributes.items():
         if value:
             yield Fact(name, value)
-    yield Fact("until", shown.due)
+    if shown.due:
+        yield Fact("until", shown.due)
     if shown.relaxed:
         yield Fact("limits given up, in this order, because nothing fitted", ", ".join(shown.relaxed))
     if shown.policy:

@@ -36,6 +36,7 @@ from apportion.model.journal import (
 )
 from apportion.model.payment import PaymentLine
 from apportion.model.session import SessionLine
+from apportion.model.settlement import PayoutLine, SettlementLine
 from apportion.money import Exact
 
 Data = dict[str, Any]
@@ -175,6 +176,15 @@ def _payment(line: PaymentLine) -> Read:
     return f"payment.{name}", line.at, line.id, [line.account], (line.cause,)
 
 
+def _payout(line: PayoutLine) -> Read:
+    name = "late" if line.late and line.late == line.at else line.state
+    return f"payout.{name}", line.at, line.id, [*filter(None, (line.debtor, line.creditor))], (line.settlement,)
+
+
+def _settlement(line: SettlementLine) -> Read:
+    return "settlement.closed", line.at, line.id, (), ()
+
+
 def _account(line: AccountLine) -> Read:
     return "account.opened", "", line.id, [line.id], ()
 
@@ -301,7 +311,9 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
     b"hold": (HoldLine, _hold, _owned("owner", "state", "amount", "open", "captured", "released", "expires")),
     b"import": (ImportLine, _import, _operator_view),
     b"payment": (PaymentLine, _payment, _owned("amount", "state", "cause", "requested", "reason")),
+    b"payout": (PayoutLine, _payout, _owned("settlement", "amount", "by", "state", "requested", "reference", "reason")),
     b"session": (SessionLine, _session, _session_view),
+    b"settlement": (SettlementLine, _settlement, _operator_view),
     b"statement": (StatementLine, _statement, _owned(
         "number", "kind", "period", "opening", "charges", "payments", "closing", "total", "start", "end",
         "provider", "covers", "corrects",
@@ -325,7 +337,9 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"hold": ("hold.placed", "hold.captured", "hold.released", "hold.expired"),
     b"import": ("import.finished",),
     b"payment": ("payment.created", "payment.sent", "payment.unknown", "payment.succeeded", "payment.failed"),
+    b"payout": ("payout.created", "payout.sent", "payout.unknown", "payout.succeeded", "payout.failed", "payout.late"),
     b"session": ("session.",),
+    b"settlement": ("settlement.closed",),
     b"statement": ("statement.issued", "remittance.issued", "credit_note.issued"),
     b"trust": ("trust.decided",),
     b"usage": ("usage.pending", "usage.rejected"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from apportion.engine.market.approving import accounts_of
@@ -13,12 +15,14 @@ from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, refuse
 from apportion.model.command import Outcome
 from apportion.model.ids import read_key
+from apportion.model.plan import PLAN, PlanLine
 from apportion.model.session import SessionLine
 from apportion.model.standing import Kind, Observe, Observed, ObservedLine, Rate, RatingLine, ReputationLine, VoiceLine
 from apportion.money import Exact
 from apportion.stages.broker.rating import observed, rated
 
 _SESSION = msgspec.json.Decoder(SessionLine)
+_PLANNED = msgspec.json.Decoder(PlanLine)
 _REPUTATION = msgspec.json.Decoder(ReputationLine)
 _VOICE = msgspec.json.Decoder(VoiceLine)
 _LATEST = 10**9  # milliseconds, and units a second: what is above is no measurement
@@ -113,7 +117,7 @@ def _delivered(work: Work, terms: Terms, record: str) -> Delivery:
     if record.startswith("ses_"):
         stored = work.course(record)
         if stored:
-            return _of_session(terms, _SESSION.decode(stored))
+            return _of_session(work, terms, _SESSION.decode(stored))
     elif record.startswith("chg_"):
         seen = work.known(read_key(record))
         body = work.row(seen.n) if seen is not None else b""
@@ -131,11 +135,23 @@ def _delivered(work: Work, terms: Terms, record: str) -> Delivery:
     )  # fmt: skip
 
 
-def _of_session(terms: Terms, line: SessionLine) -> Delivery:
+def _of_session(work: Work, terms: Terms, line: SessionLine) -> Delivery:
     covered = bool(line.covers)
     payers = tuple(one.account for one in line.payers if one.charged > 0 or (covered and one.pays))
     names = tuple(dict.fromkeys(meter.provider for meter in line.meters if meter.provider))
-    return Delivery(line.id, line.service, names, networks_of(terms, names), payers)
+    return Delivery(line.id, line.service, names, tuple(dict.fromkeys(_networks(work, terms, line))), payers)
+
+
+def _networks(work: Work, terms: Terms, line: SessionLine) -> Iterator[str]:
+    """The networks that a session's parts came over: as its plans say, else each provider's own."""
+    for meter in line.meters:
+        plan = meter.tariff.partition(".")[0] if meter.tariff.startswith(PLAN) else ""
+        stored = work.course(plan) if plan else b""
+        if stored:
+            parts = [part for one in _PLANNED.decode(stored).scenarios for part in one.parts]
+            yield from (part.network for part in parts if part.tariff.id == meter.tariff and part.network)
+        elif meter.provider:
+            yield from networks_of(terms, (meter.provider,))
 
 
 def networks_of(terms: Terms, providers: tuple[str, ...]) -> tuple[str, ...]:

@@ -44,8 +44,9 @@ MARKET: tuple[Operation, ...] = (
         "switch_provider", "POST /v1/providers/{id}/switch", "Switch a provider off for a while, or on again.",
         door.switch, (_O, _P), takes=door.SwitchInput, told=door.switch_told, gives=views.ProviderView,
         problems=(_C.NOT_FOUND, _C.UNKNOWN_PROVIDER, _C.BAD_INPUT, _C.BAD_TIME, _C.CONFLICT), **_GROUP,
-        more="Its prices stay; it is not chosen meanwhile, and what runs goes on. A provider switches itself, and takes"
-        " back what it said itself; the operator takes back what anybody said, also the circuit breaker.",
+        more="Its prices stay; it is not chosen meanwhile, and what runs goes on, unless the operator switches it off"
+        " and the service has such sessions taken over (market.replace). A provider switches itself, and takes back"
+        " what it said itself; the operator takes back what anybody said, also the circuit breaker.",
     ),
     op(
         "providers", "GET /v1/providers", "List providers: who is off and why, and how each is rated.",

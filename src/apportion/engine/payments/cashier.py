@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,16 +19,22 @@ from apportion.engine.payments.decision import METHOD, minor_unit
 from apportion.errors import Refused
 from apportion.model.account import Account
 from apportion.model.ids import read_key, read_number
-from apportion.model.payment import LIVE, EndPayment, PaymentLine, PaymentState, SendPayment
+from apportion.model.payment import (
+    LIVE,
+    EndPayment,
+    PaymentLine,
+    PaymentOrder,
+    PaymentResult,
+    PaymentState,
+    SendPayment,
+)
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import Outside, PaymentOrder, PaymentPort, PaymentResult
+from apportion.ports import Outside, PaymentPort
 
-PREFIX = "pay_"
 AT_ONCE = 50  # calls under way at the same time
-_LINE = msgspec.json.Decoder(PaymentLine)
-Write = Callable[[EndPayment, Callable[[], None]], None]
+Write = Callable[[Any, Callable[[], None]], None]
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -46,8 +52,14 @@ class Pace(msgspec.Struct, frozen=True):
 class Cashier:
     """The payments of one tenant. ``write`` hands a command to the writer and calls back when it is in the books.
 
-    ``alert`` is told, once per payment, of one whose outcome has not been known for long.
+    ``alert`` is told, once per payment, of one whose outcome has not been known for long. What goes out to providers
+    takes the same way: only the names differ.
     """
+
+    prefix = "pay_"
+    send: ClassVar[Callable[..., Any]] = SendPayment
+    end: ClassVar[Callable[..., Any]] = EndPayment
+    _decode = staticmethod(msgspec.json.Decoder(PaymentLine).decode)
 
     def __init__(
         self,
@@ -70,13 +82,13 @@ class Cashier:
         engine, now = self._engine, time.monotonic()
         self._busy = {id: until for id, until in list(self._busy.items()) if until > now}
         room = AT_ONCE - len(self._busy)
-        ids = engine.store.due_courses(engine.tenant, engine.clock.now(), AT_ONCE * 2, PREFIX)
+        ids = engine.store.due_courses(engine.tenant, engine.clock.now(), AT_ONCE * 2, self.prefix)
         ids = [*list(self._absent), *(id for id in ids if id not in self._absent)]
         ids = [id for id in ids if id not in self._busy][: max(0, room)]
         if not ids:
             return
         found = engine.store.courses(engine.tenant, ids)
-        lines = [_LINE.decode(found[id].line) for id in ids if id in found]
+        lines = [self._decode(found[id].line) for id in ids if id in found]
         lines = [line for line in lines if line.state in LIVE]
         to_send = [line for line in lines if self._may_send(line)]
         for id in ids:
@@ -102,7 +114,7 @@ class Cashier:
         if not ready:
             return
         due = self._later(2 * self._pace.call)  # the call, and the way of its outcome into the books
-        outcomes = self._engine.writer.commit([SendPayment(line.id, line.n, due) for line, _ in ready])
+        outcomes = self._engine.writer.commit([type(self).send(line.id, line.n, due) for line, _ in ready])
         for (line, order), outcome in zip(ready, outcomes, strict=True):
             if outcome.refusal is None:
                 sent = msgspec.structs.replace(line, n=line.n + 1)
@@ -149,7 +161,7 @@ class Cashier:
         pause = min(self._pace.first * 2 ** min(line.asked, 30), self._pace.longest)
         if not line.late and not late:
             pause = min(pause, max(0.0, self._pace.late - self._age(line)))
-        command = EndPayment(
+        command = type(self).end(
             line.id, line.n, result.state, result.amount, result.currency, result.reference, result.reason,
             self._later(pause), late,
         )  # fmt: skip
@@ -157,7 +169,7 @@ class Cashier:
         def done() -> None:
             self._busy.pop(line.id, None)
             stands = self._engine.store.courses(self._engine.tenant, [line.id])[line.id]
-            if not line.late and _LINE.decode(stands.line).late:
+            if not line.late and self._decode(stands.line).late:
                 self._alert(line.id)
 
         self._write(command, done)

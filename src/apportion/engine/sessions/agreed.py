@@ -26,7 +26,7 @@ from apportion.model.account import Role
 from apportion.model.catalog import Catalog
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id
-from apportion.model.plan import PLAN, PlanLine, PlanPart, PlanState, Scenario
+from apportion.model.plan import PLAN, FarewellLine, PlanLine, PlanPart, PlanState, Scenario
 from apportion.model.session import Meter, SessionLine, SessionPayer, SessionState
 from apportion.model.standing import Observed
 from apportion.money import Asset, Exact, Money
@@ -237,6 +237,7 @@ def enter(row: Row, agreed: Agreed, catalog: Catalog, terms: Terms, before: Agre
         check_free(work, id, more, _capacity(catalog, id))
     lines, keys = _placements(work, agreed, terms)
     back = give_back(work, gone, session) if gone else ()
+    back += farewell(work, before) if before is not None else ()
     taken = [line for id, part in new.items() for line in take(work, id, session, part.needs, _capacity(catalog, id))]
     accepted = replace(
         plan, n=plan.n + 1, state=PlanState.ACCEPTED, at=work.at, due="", chosen=scenario.name, session=session
@@ -303,6 +304,15 @@ def placement_fees(agreed: Agreed, catalog: Catalog, asset: Asset) -> list[tuple
     return found
 
 
+def farewell(work: Work, agreed: Agreed) -> tuple[bytes, ...]:
+    """Remember to tell the nodes whose signed bids a scenario was made of that it has ended."""
+    if not any(part.bid for part in agreed.scenario.parts):
+        return ()
+    work.names.soon = True
+    id = f"bye_{agreed.plan.id.partition('_')[2]}"
+    return (work.move(FarewellLine(id=id, due=work.at, at=work.at, plan=agreed.plan.id)),)
+
+
 def leave(row: Row) -> None:
     """The session ends: what it took of offers is free again, and those who delivered did."""
     if not row.line.plan:
@@ -311,7 +321,9 @@ def leave(row: Row) -> None:
     living = [p for p, meter in enumerate(row.line.meters) if meter.part and not meter.ended and not meter.silent]
     row.lines += tell(row, living if delivered else [], succeeded=True)
     row.lines += tell(row, [p for p, meter in enumerate(row.line.meters) if meter.silent and not meter.ended])
-    row.lines += give_back(row.work, chosen(row.work, row.line.plan, "").offers, row.line.id)
+    agreed = chosen(row.work, row.line.plan, "")
+    row.lines += give_back(row.work, agreed.offers, row.line.id)
+    row.lines += farewell(row.work, agreed)
 
 
 def tell(row: Row, places: Iterable[int], *, succeeded: bool = False) -> list[bytes]:

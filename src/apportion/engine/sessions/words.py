@@ -12,7 +12,7 @@ from apportion.engine.planned import plans_of
 from apportion.engine.query import Record
 from apportion.engine.sessions.agreed import scenario_of
 from apportion.engine.sessions.views import session_line
-from apportion.model.plan import PLAN
+from apportion.model.plan import PLAN, PlanLine
 from apportion.model.session import SessionLine
 from apportion.money import parse_asset
 from apportion.money.exact import decimal_text
@@ -96,7 +96,17 @@ def _by_plan(engine: Engine, line: SessionLine) -> Iterator[Section]:
         quantities = ", ".join(f"{units} {measure}" for measure, units in plan.quantities.items())
         agreed = Fact(scenario.name, f"{plainly(scenario.total)} {currency}", f"quoted for {quantities}")
         crew = [Fact(part.part, part.provider, f"by the tariff {part.tariff.id}") for part in scenario.parts]
-        yield Section("What was agreed", (Fact("plan", plan.id), agreed, *crew))
+        yield Section("What was agreed", (Fact("plan", plan.id), agreed, *crew, *_replaced(engine, plan)))
+
+
+def _replaced(engine: Engine, plan: PlanLine) -> Iterator[Fact]:
+    """The plans that it ran by before, the last first, and who was lost in each."""
+    find = plans_of(engine.store, engine.tenant)
+    now: PlanLine | None = plan
+    while now is not None and now.before:
+        used = ", ".join(f"{units} {measure}" for measure, units in now.used.items()) or "nothing was used"
+        yield Fact("plan before", now.before, f"{' and '.join(now.lost)} was lost after {used}")
+        now = find(now.before)
 
 
 def _of_meter(engine: Engine, line: SessionLine, lost: dict[str, str]) -> str:

@@ -24,7 +24,8 @@ Moved = tuple[tuple[tuple[str, str], int], ...]
 class About(msgspec.Struct, frozen=True):
     """What documents are about: a period, or in it a session or what a credit note gives back (``covers``).
 
-    ``besides`` are further fields of each; a ``preview`` has neither id nor number.
+    ``besides`` are further fields of each; a ``preview`` has neither id nor number. An advice that a ``settlement``
+    issues is about all that was booked until then.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class About(msgspec.Struct, frozen=True):
     covers: tuple[str, ...] = ()
     besides: dict[str, Any] = {}
     preview: bool = False
+    settlement: str = ""
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -69,11 +71,7 @@ class Composer:
         """The documents of a party for a period, or about a session or correction in it."""
         tally = party.tally(about.span)
         if isinstance(tally, ProviderTally):
-            settle_loose(party, tally)
-            made = compose_remittance(
-                self._heading(party, about, "", None), tally, made_up=self._wishes.made_up(party.owner)
-            )
-            return [Composed(self._key(party, about, ""), made)]
+            return [self.advice(party, about, tally)]
         settle_loose(party, tally)
         taken = self._taken(party, about, tally)
         faces = faces_of(tally)
@@ -96,6 +94,14 @@ class Composer:
             )
             for place, (face, one_of) in enumerate(zip(faces, stated, strict=True))
         ]  # fmt: skip
+
+    def advice(self, party: Party, about: About, tally: ProviderTally) -> Composed:
+        """The remittance advice of a provider for a period, or that of a settlement."""
+        settle_loose(party, tally)
+        heading = self._heading(party, about, "", None)
+        invented = self._wishes.made_up(party.owner)
+        made = compose_remittance(heading, tally, made_up=invented, settlement=about.settlement)
+        return Composed(self._key(party, about, ""), made)
 
     def _taken(self, party: Party, about: About, tally: PayerTally) -> tuple[tuple[Party, int], ...]:
         """Put what the children used onto their parent's statement; how many atoms of charges each had."""

@@ -26,6 +26,7 @@ from apportion.model.journal import Genesis, StatementLine
 from apportion.model.statement import CreditNote, Document, Remittance, Seal, Statement
 from apportion.money import Exact
 from apportion.money.exact import decimal_text
+from apportion.stages.statement import ProviderTally
 
 INITIALS = {STATEMENT: "S", REMITTANCE: "R", CREDIT_NOTE: "C"}
 _GROUP = 200
@@ -33,12 +34,18 @@ _TURN = 2000  # the most that is issued in one turn, while other nodes wait
 
 
 class Issuing:
-    """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more."""
+    """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more.
 
-    def __init__(self, engine: Engine, wishes: Wishes) -> None:
+    With a working set and the id of its ``settlement`` they are advices that go with that.
+    """
+
+    def __init__(self, engine: Engine, wishes: Wishes, work: Work | None = None, settlement: str = "") -> None:
         self._engine = engine
         self._alone = engine.store.alone
-        self._work: Work | None = None if self._alone else engine.writer.work()
+        self._settlement = settlement
+        self._work: Work | None = work
+        if work is None and not self._alone:
+            self._work = engine.writer.work()
         self._seal: Seal | None = None
         self._now = engine.clock.now()
         self._closed = engine.store.closed_periods(engine.tenant)
@@ -82,6 +89,21 @@ class Issuing:
             self.land()
         return self.full
 
+    def goes_with(self, settlement: str) -> None:
+        """The advices from now on go with this settlement."""
+        self._settlement = settlement
+
+    def advise(self, party: Party, tally: ProviderTally, span: Period) -> None:
+        """Issue the advice of a settlement for one provider; ``note_numbers`` must follow after the last."""
+        self._begun()
+        self._sealed()
+        about = About(REMITTANCE, span, settlement=self._settlement)
+        self._put(party, about, self._composer.advice(party, about, tally))
+
+    def note_numbers(self) -> None:
+        """Remember which numbers were given."""
+        self._begun().writes.facts += [(f"number:{kind}", str(count)) for kind, count in self._numbers.items()]
+
     def _put(self, party: Party, about: About, one: Composed) -> None:
         work, document = self._begun(), one.document
         lines: list[bytes] = []
@@ -111,7 +133,9 @@ class Issuing:
             made.end, provider=one.provider, covers=about.covers, more=one.more or bool(about.covers),
         )  # fmt: skip
         if isinstance(made, Remittance):
-            return msgspec.structs.replace(line, charges=made.credited)
+            return msgspec.structs.replace(
+                line, charges=made.credited, payments=made.paid or "0", settlement=about.settlement
+            )
         taken = decimal_text(sum(atoms for _, atoms in one.taken), party.asset.scale) if one.taken else "0"
         return msgspec.structs.replace(
             line, charges=made.charges, payments=made.payments, due=made.pay_by, stocked=_stocked(made), taken=taken,
@@ -172,8 +196,7 @@ class Issuing:
     def land(self) -> None:
         """Make what was issued so far durable."""
         if self._work is not None and self._count:
-            for kind, count in self._numbers.items():
-                self._work.writes.facts.append((f"number:{kind}", str(count)))
+            self.note_numbers()
             self._engine.writer.land(self._work)
             self._work = None
             self._held = 0

@@ -22,6 +22,7 @@ from apportion.engine.verify.payments import Payments
 from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.sessions import PREFIX, Sessions
+from apportion.engine.verify.settling import Settlings
 from apportion.engine.verify.statements import Statements
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
@@ -48,12 +49,13 @@ from apportion.model.journal import (
 )
 from apportion.model.plan import PlanLine
 from apportion.model.session import SessionLine
+from apportion.model.settlement import SettlementLine
 from apportion.model.standing import ObservedLine
 from apportion.model.talks import NegotiationLine
 from apportion.model.usage import UsageClass
 
 DONE = ("charged", "zero-rated")
-Keyed = UsageLine | Charge | Entry | StatementLine
+Keyed = UsageLine | Charge | Entry | StatementLine | SettlementLine
 
 
 class Audit:
@@ -68,6 +70,7 @@ class Audit:
         self.funding = Fundings(self.findings, self.books)
         self.payments = Payments(self.findings, self.books)
         self.market = Market(self.findings, self.books)
+        self.settlings = Settlings(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
         self.plans = Plans(self.findings, self.books, self.rerating)
         self.rerating.plan = self.plans.find
@@ -93,7 +96,7 @@ class Audit:
             ImportLine: self.books.imported,
             Checkpoint: self._checkpoint,
             CloseLine: self.closings.close,
-            StatementLine: self.statements.take,
+            StatementLine: self._statement,
             LetterLine: self.statements.letter,
             ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
             ZonesLine: lambda row, index, line: self.zones.add(line.version),
@@ -119,6 +122,7 @@ class Audit:
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
                     self.market.course(row, index, line)
+                    self.settlings.course(row, index, line)
                     if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
                         pending, done, charge, usage = charge, usage, None, None
                         self._charge(row, at, pending, done, (None, line.at))
@@ -138,7 +142,7 @@ class Audit:
                     usage = None
                     self._charge(row, index, line, done, legs)
                 else:
-                    if kind is Entry or kind is StatementLine:
+                    if kind in (Entry, StatementLine, SettlementLine):
                         keyed.append(line)
                     if kind is SessionLine and charge is not None:  # a slice for which nothing was to be moved
                         before, charge, done, usage = charge, None, usage, None
@@ -154,6 +158,7 @@ class Audit:
         self.funding.row_ends(row)
         self.market.row_ends(row)
         self.statements.row_ends(row)
+        self.settlings.row_ends(row, self.chain.head)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
@@ -192,7 +197,9 @@ class Audit:
     def _charge_entry(self, row: Row, index: int, line: Entry) -> dict[str, int]:
         if line.kind == "charge" and line.id[3:] != line.cause[3:]:
             self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
-        return self.books.entry(row, index, line)
+        legs = self.books.entry(row, index, line)
+        self.settlings.entry(row, index, line, legs)
+        return legs
 
     def _charge(
         self,
@@ -231,8 +238,13 @@ class Audit:
         self.payments.entry(row, index, line, legs)
         self.plans.entry(row, index, line, legs)
         self.statements.entry(row, index, line, legs)
+        self.settlings.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
+
+    def _statement(self, row: Row, index: int, line: StatementLine) -> None:
+        self.statements.take(row, index, line)
+        self.settlings.advice(line)
 
     def _checkpoint(self, row: Row, index: int, line: Checkpoint) -> None:
         self.chain.checkpoint(row, index, line)
@@ -245,6 +257,7 @@ class Audit:
         self.payments.finish()
         self.market.finish()
         self.plans.finish()
+        self.settlings.finish()
         self.credits.finish()
         findings, chain = self.findings, self.chain
         notes = [*notes, *chain.notes[:10]]

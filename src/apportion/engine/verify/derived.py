@@ -13,7 +13,14 @@ from apportion.ledger import proof
 from apportion.model.account import Account
 from apportion.model.catalog import Catalog
 from apportion.model.ids import number_id, read_number
+from apportion.model.plan import PLAN
 from apportion.ports import Store
+
+
+class _Plan(msgspec.Struct):
+    """What must be known of a plan here: the digest of its candidates."""
+
+    digest: str
 
 
 class Derived:
@@ -34,6 +41,7 @@ class Derived:
         self._facts()
         self._catalogs()
         self._statements()
+        self._candidates()
         self._courses()
         self._pending()
         self._people()
@@ -132,6 +140,20 @@ class Derived:
                 self._differs("document", name, name, blake3(body).hexdigest(), digest)
             elif not self.audit.forgotten:
                 self.findings.add("document", f"document {name}", name, "is missing, and nobody was forgotten.")
+
+    def _candidates(self) -> None:
+        """What a plan was chosen from is what the books hold the digest of; that of the forgotten is gone."""
+        for course in self.store.all_courses(self.tenant, PLAN):
+            if not course.id.startswith(PLAN):
+                return
+            body, digest = (
+                self.store.document(self.tenant, course.id),
+                msgspec.json.decode(course.line, type=_Plan).digest,
+            )
+            if body:
+                self._differs("document", course.id, course.id, blake3(body).hexdigest(16), digest)
+            elif not self.audit.forgotten:
+                self.findings.add("document", f"document {course.id}", course.id, "is missing; nobody was forgotten.")
 
     def _courses(self) -> None:
         """What has a life of its own stands as its last line says."""

@@ -60,7 +60,7 @@ class Statements:
             )
         if total + after - before != charges:
             found.append(f"{line.total} + {line.residue_out} − {line.residue_in} is not {line.charges}.")
-        moved = charges if line.kind == REMITTANCE else payments - charges
+        moved = charges - payments if line.kind == REMITTANCE else payments - charges
         if closing != opening + moved:
             found.append(f"closes with {line.closing}, which does not follow from its own sums.")
         if any((line.account, line.provider, id) in self._covered for id in line.covers):

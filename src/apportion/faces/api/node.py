@@ -11,22 +11,24 @@ from typing import Any, TypeVar
 
 from apportion.adapters.waiting import Outside
 from apportion.engine.access import Keyring, all_keys, new_key
+from apportion.engine.broker.farewells import Farewells
 from apportion.engine.cursor import make_secret
 from apportion.engine.engine import Engine
 from apportion.engine.events.outbox import FIRST
 from apportion.engine.exchange import KeyInput
 from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
+from apportion.engine.settling.paymaster import Paymaster
 from apportion.engine.statements.postman import Postman
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
+from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
 from apportion.faces.mailing import letter_of
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
-from apportion.model.payment import EndPayment
-from apportion.ports import Notifier, PaymentPort, ProviderPort
+from apportion.ports import Notifier, PaymentPort, PayoutPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -61,6 +63,7 @@ class Node:
         self._reading = self._exporting = self._planning = 0
         self.providers: ProviderPort | None = None
         self._receiving: dict[str, Receiving] = {}
+        self.mender = Mender(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
 
@@ -96,10 +99,25 @@ class Node:
         """Where a postman hands in what became of a letter. What is not taken now is sent again."""
         return lambda note: self.gatherer.submit(Job(tenant, act=note))
 
-    def _till(self, tenant: str) -> Callable[[EndPayment, Callable[[], None]], None]:
+    def broker_by(self, port: ProviderPort) -> None:
+        """Ask provider nodes this way, and tell them when what they agreed to has ended; before the start."""
+        self.providers = port
+        for name, engine in self.engines.items():
+            farewells = Farewells(engine, port, self.outside)
+            self.gatherer.also(name, lambda look=farewells.look: None if self.draining else look())  # type: ignore[misc]
+
+    def pay_out_by(self, port: PayoutPort, pace: Pace) -> None:
+        """Make transfers to providers by this processor from now on; before the start."""
+        for name, engine in self.engines.items():
+            paymaster = Paymaster(
+                engine, port, self.outside, self._till(name), pace=pace, alert=lambda payout: self.on_late(payout)
+            )
+            self.gatherer.also(name, lambda look=paymaster.look: None if self.draining else look())  # type: ignore[misc]
+
+    def _till(self, tenant: str) -> Callable[[Any, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
 
-        def hand_in(command: EndPayment, done: Callable[[], None]) -> None:
+        def hand_in(command: Any, done: Callable[[], None]) -> None:
             with suppress(Full, StoreUnavailable):
                 self.gatherer.submit(Job(tenant, [command], lambda engine, outcomes: done()))
 
@@ -150,6 +168,7 @@ class Node:
         self.gatherer.start()
         self.hub.start(loop)
         self.deliveries.start(loop)
+        self.mender.start(loop)
 
     @property
     def ready(self) -> bool:

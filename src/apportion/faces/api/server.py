@@ -210,4 +210,5 @@ async def _run(server: _Server, node: Node, watch: Watch, listening: socket.sock
     node.note, node.crash, node.on_told = watch.event, watch.crash, watch.delivered
     node.start(loop)
     await server.serve(sockets=[listening])
+    await node.mender.stop()
     await node.deliveries.stop()

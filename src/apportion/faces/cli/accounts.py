@@ -18,7 +18,9 @@ def balance(
     account: str = "",
     /,
     *,
-    role: Literal["", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred"] = "",
+    role: Literal[
+        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing"
+    ] = "",
     place: Place = PLACE,
     answer: TableAnswer = TABLE,
 ) -> None:
@@ -30,8 +32,8 @@ def balance(
 
     Args:
         account: An account id or the name of a party; all accounts when not given.
-        role: Only accounts of this role: payer, provider, platform, tax, sponsor, rounding, cash, bucket or
-            deferred.
+        role: Only accounts of this role: payer, provider, platform, tax, sponsor, rounding, cash, bucket,
+            deferred or clearing.
     """
     with reading(place) as books:
         views = known(books, account, role) if account else books.accounts(role=role)

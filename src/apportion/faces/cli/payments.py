@@ -13,7 +13,7 @@ from apportion.errors import Misconfigured
 if TYPE_CHECKING:
     from apportion.faces.api.node import Node
 
-_KEY = "APPORTION_PAYMENTS_KEY"
+_KEY, _PAYOUTS = "APPORTION_PAYMENTS_KEY", "APPORTION_PAYOUTS_KEY"
 
 
 @Parameter(name="*")
@@ -32,6 +32,10 @@ class Paying:
         int, Parameter(help="After how many seconds without an outcome a payment is told to the operator.")
     ] = 3600
 
+    payouts: Annotated[
+        str, Parameter(help=f"The address of a processor of transfers to providers; its key is read from {_PAYOUTS}.")
+    ] = ""
+
     def begin(self, node: Node, *, private: bool) -> None:
         """Let a node pay by the processor, when there is one.
 
@@ -39,7 +43,7 @@ class Paying:
             Misconfigured: its address may not be called, or a number is below one.
         """
         from apportion.engine.payments.cashier import Pace
-        from apportion.wiring import open_payments
+        from apportion.wiring import open_payments, open_payouts
 
         if min(self.payment_call, self.payment_pause, self.payment_late) < 1:
             raise Misconfigured("--payment-call, --payment-pause and --payment-late are at least one second.")
@@ -47,6 +51,10 @@ class Paying:
             key, call = os.environ.get(_KEY, ""), self.payment_call
             port = open_payments(self.payments, key=key, private=private, seconds=call)
             node.pay_by(port, Pace(call=call, longest=self.payment_pause, late=self.payment_late))
+        if self.payouts:
+            key, call = os.environ.get(_PAYOUTS, ""), self.payment_call
+            out = open_payouts(self.payouts, key=key, private=private, seconds=call)
+            node.pay_out_by(out, Pace(call=call, longest=self.payment_pause, late=self.payment_late))
 
 
 PAYING = Paying()

@@ -49,15 +49,17 @@ def plan(
     """
     if accept and accept != "preferred" and accept not in _TITLES:
         raise BadUsage(f"--accept: {accept[:40]!r} is no scenario. One of preferred, {', '.join(_TITLES)}.")
+    changes: dict[str, Any] = ({} if ask is None else {"ask": ask}) | ({"compare": True} if compare else {})
     with changing(place) as books:
         if ask:
             books.ask_providers(private=allow_private_addresses)
         if request.endswith(".jsonl"):
             if accept or candidates:
-                raise BadUsage("A file of many requests is planned as a whole; accept one plan by its id.")
-            return _many(books.plans, _asked(_lines(request), compare), answer, compare)
-        wanted = next(iter(_asked([_one(request)], compare)))
-        found = books.plans.make(wanted if ask is None else _asking(wanted, ask))
+                raise BadUsage(
+                    "A file of many requests is planned as a whole; take one plan by apportion session begin."
+                )
+            return _many(books.plans, _changed(_lines(request), changes), answer, compare)
+        found = books.plans.make(next(_changed([_one(request)], changes)))
         session = books.plans.accept(found.id, "" if accept == "preferred" else accept) if accept else None
     if answer.json:
         answer.give(_side_by_side(found), {"plan": found, "session": session} if session is not None else found)
@@ -101,20 +103,14 @@ def _lines(path: str) -> Iterator[Request | Any]:
                     yield Refusal(RefusalCode.BAD_INPUT, f"{error}.", "request", where=f"{path}:{number}")
 
 
-def _asked(requests: Iterable[Request | Any], compare: bool) -> Iterator[Request | Any]:
-    """The requests; those that are any asked for a comparison, where it is wanted."""
+def _changed(requests: Iterable[Request | Any], changes: dict[str, Any]) -> Iterator[Request | Any]:
+    """The requests as the words of the command change them."""
     import msgspec
 
     from apportion.errors import Refusal
 
     for one in requests:
-        yield msgspec.structs.replace(one, compare=True) if compare and not isinstance(one, Refusal) else one
-
-
-def _asking(request: Request, ask: int) -> Request:
-    import msgspec
-
-    return msgspec.structs.replace(request, ask=ask)
+        yield one if isinstance(one, Refusal) else msgspec.structs.replace(one, **changes)
 
 
 # one plan
@@ -202,29 +198,31 @@ def _told(found: PlanView) -> None:
 
 def _many(plans: Plans, requests: Iterable[Request | Any], answer: TableAnswer, compare: bool) -> int:
     """A row for every request; the last one sums up."""
+    from apportion.engine.broker.door import NOT_LOOKED_AT
     from apportion.errors import Refusal
     from apportion.faces.progress import Progress
 
     found: list[Any] = []
-    waiting: list[Request] = []
-    places: list[int] = []
+    places: list[int] = []  # of requests that wait
 
     def send() -> None:
-        for at, one in zip(places, plans.make_all(waiting) if waiting else (), strict=True):
-            found[at] = one
-        waiting.clear()
-        places.clear()
+        answers = plans.make_all([found[at] for at in places])
+        left = [at for at, one in zip(places, answers, strict=True) if one.refusal == NOT_LOOKED_AT]
+        for at, one in zip(places, answers, strict=True):
+            if one.refusal != NOT_LOOKED_AT:
+                found[at] = one
+        places[:] = left
 
     with Progress("planned") as progress:
         for one in requests:
             found.append(one)
             if not isinstance(one, Refusal):
-                waiting.append(one)
                 places.append(len(found) - 1)
-            if len(waiting) == _BATCH:
+            if len(places) == _BATCH:
                 send()
                 progress.update(len(found))
-        send()
+        while places:
+            send()
     table, refused = _rows(found, _COMPARED if compare else ())
     answer.give(table)
     return 1 if refused and refused == len(found) else 0

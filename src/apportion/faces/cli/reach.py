@@ -84,8 +84,9 @@ class Reach(ABC):
     def lines(self, going: Going) -> Iterator[bytes]:
         """The lines of an export; ``going`` is told how many rows of how many are done (0 when nobody knows)."""
 
+    @abstractmethod
     def ask_providers(self, *, private: bool) -> None:
-        """Let provider nodes be asked from here; a node that has the books asks them by itself."""
+        """Let provider nodes be asked."""
 
     @abstractmethod
     def ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
@@ -322,6 +323,9 @@ class There(Reach):
                 going(count, 0)
         if not line.startswith(_LAST):
             raise StoreUnavailable("The node stopped before the end of the export. Ask again.")
+
+    def ask_providers(self, *, private: bool) -> None:
+        """The node asks them by itself."""
 
     def ask(self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "") -> Any:
         return self.client.ask(name, id, given=given, query=query, key=key)

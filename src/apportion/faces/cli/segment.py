@@ -51,7 +51,7 @@ def segment(
 
 def _planned(asked: SegmentationAsked, place: Place) -> SegmentPlan:
     """By the books where the request needs them, else here."""
-    from apportion.engine.broker.segmenting import planned
+    from apportion.engine.transfers.segmenting import planned
 
     if place.remote or (asked.service and not asked.paths) or (isinstance(asked.profile, str) and asked.profile):
         with reading(place) as books:
@@ -61,7 +61,7 @@ def _planned(asked: SegmentationAsked, place: Place) -> SegmentPlan:
 
 
 def _again(plan: SegmentPlan, done: SegmentationDone, place: Place) -> SegmentPlan:
-    from apportion.engine.broker.segmenting import planned_again
+    from apportion.engine.transfers.segmenting import planned_again
     from apportion.model.segmentation import SegmentationAgain
 
     given = SegmentationAgain(

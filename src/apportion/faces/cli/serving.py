@@ -67,7 +67,7 @@ def _serve(serving: Serving, log: str, place: Place, outside: tuple[tuple[Paying
     node = Node(engines, lambda: open_tenants(place.store, writable=False))
     for told in outside[0]:
         told.begin(node, private=outside[1])
-    node.providers = open_providers(signer=next(iter(engines.values())).signer, private=outside[1])
+    node.broker_by(open_providers(signer=next(iter(engines.values())).signer, private=outside[1]))
     secret = node.first_key(place.tenant)
     if secret:
         print(f"operator key, shown this once: {secret}", flush=True)

@@ -57,6 +57,29 @@ def open(
     answer.give(found, _text(found))
 
 
+def begin(
+    plan: str,
+    /,
+    *,
+    scenario: str = "",
+    request: Pairs = (),
+    place: Place = PLACE,
+    answer: Answer = ANSWER,
+) -> None:
+    """Begin a session by a plan, at exactly its terms: the providers of one scenario, at the prices that it names.
+
+    Such as: apportion session begin pln_4cn2… --scenario best-quality
+
+    Args:
+        plan: The plan, which must not be too old.
+        scenario: lowest-cost, best-quality or best-value; the preferred one when not given.
+        request: Units wanted at first, as MEASURE=QUANTITY; may be repeated.
+    """
+    with changing(place) as books:
+        found = books.plans.accept(plan, scenario, _pairs(request, "request"))
+    answer.give(found, _text(found))
+
+
 def report(
     id: str,
     /,
@@ -141,6 +164,29 @@ def change(
     }
     with changing(place) as books:
         found = books.sessions.change(id, read(asked, Change))
+    answer.give(found, _text(found))
+
+
+def replace(id: str, /, *lost: str, ask: int = 0, place: Place = PLACE, answer: Answer = ANSWER) -> None:
+    """Let the next best providers take a session over that was begun by a plan, when one of them is lost.
+
+    Such as: apportion session replace ses_4cn2… north
+
+    What was used so far is charged on the old terms. Without a plan that fits, nothing changes.
+
+    Args:
+        id: The session.
+        lost: The providers that deliver no more.
+        ask: How many milliseconds provider nodes have to answer; the standing offers only when not given.
+    """
+    from apportion.engine.broker.replacing import Replace
+
+    if not lost:
+        raise BadUsage("Name the providers that are lost, after the session. See apportion session replace --help.")
+    with changing(place) as books:
+        if ask:
+            books.ask_providers(private=False)
+        found = books.plans.replace(id, read({"lost": lost, "ask": ask}, Replace))
     answer.give(found, _text(found))
 
 
@@ -248,7 +294,9 @@ def watch(id: str, /, *, seconds: int = 0, place: Place = PLACE, answer: Answer 
             time.sleep(_LOOK_SECONDS)
 
 
-COMMANDS: tuple[Callable[..., Any], ...] = (open, report, change, confirm, accept, end, show, listed, watch)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    open, begin, report, change, replace, confirm, accept, end, show, listed, watch,
+)  # fmt: skip
 
 
 def commands(group: Any, default_parameter: Parameter | None) -> App:

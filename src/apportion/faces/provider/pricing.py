@@ -13,7 +13,7 @@ from apportion.model.negotiation import POINTS, Counter, Proposal, Stance, Talk
 from apportion.model.provider_node import ProviderNode
 from apportion.model.tariff import Tariff
 from apportion.money import Exact, parse_asset
-from apportion.stages.broker.tactics import open_with, respond
+from apportion.stages.broker.bargaining.tactics import open_with, respond
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINE = 10**12

@@ -267,7 +267,9 @@ def _item(key: ItemKey, found: ItemSum, amounts: tuple[int, int], minor: int) ->
     )
 
 
-def compose_remittance(heading: Heading, tally: ProviderTally, *, made_up: bool = False) -> Remittance:
+def compose_remittance(
+    heading: Heading, tally: ProviderTally, *, made_up: bool = False, settlement: str = ""
+) -> Remittance:
     """What one provider is told it earned; payable is rounded once and handed down to services and parts."""
     asset, (opening, residue) = tally.asset, heading.before
     minor = minor_of(asset)
@@ -292,12 +294,14 @@ def compose_remittance(heading: Heading, tally: ProviderTally, *, made_up: bool 
         credited=decimal_text(tally.credited, asset.scale),
         total=decimal_text(total, minor),
         opening=decimal_text(opening, asset.scale),
-        closing=decimal_text(opening + tally.credited, asset.scale),
+        closing=decimal_text(opening + tally.credited - tally.paid, asset.scale),
         residue_in=decimal_text(residue, asset.scale),
         residue_out=decimal_text(carried, asset.scale),
         made_up=made_up,
         invented=tally.invented,
         attribution=tally.attribution,
+        paid=decimal_text(tally.paid, asset.scale) if tally.paid else "",
+        settlement=settlement,
     )
 
 

@@ -131,6 +131,10 @@ def _remittance(r: Remittance) -> Iterator[str]:
         f"{grouped(r.residue_out)} carried on: payable {grouped(r.total)} {r.currency}. "
         f"Exact dues: {decimals(r.exact)}; what rounding keeps of them is paid out when periods are closed."
     )
+    if r.settlement:
+        yield from _small(f"It goes with settlement {r.period}: everything that was booked until then is on it.")
+    if r.paid:
+        yield from _small(f"Paid out since the advice before: {grouped(r.paid)} {r.currency}.")
     if r.made_up:
         yield "* invented for this example"
     yield from _foot(r.seal, r.invented, r.attribution)

@@ -279,6 +279,7 @@ class ProviderTally:
     def __init__(self, asset: Asset, manner: Manner | None = None) -> None:
         self.asset = asset
         self.credited = 0
+        self.paid = 0
         self.dues: dict[tuple[str, str], DueSum] = {}
         self.invented = ""
         self.attribution = ""
@@ -289,6 +290,24 @@ class ProviderTally:
         due = self._due("", label, "Adjustments")
         due.uses += 1
         due.credited += atoms
+
+    def pay(self, atoms: int) -> None:
+        """Count what was paid out; what came back or was collected is below zero."""
+        self.paid += atoms
+
+    def take(self, other: ProviderTally) -> None:
+        """Count all that another tally of this account counts."""
+        self.credited += other.credited
+        self.paid += other.paid
+        self.invented, self.attribution = other.invented or self.invented, other.attribution or self.attribution
+        for key, theirs in other.dues.items():
+            due = self._due(*key, theirs.label)
+            due.uses += theirs.uses
+            due.credited += theirs.credited
+            for den, num in theirs.exact.items():
+                due.owe(Exact(num, den))
+            for name, quantity in theirs.quantities.items():
+                due.quantities[name] = due.quantities.get(name, Exact(0)) + quantity
 
     def add(self, charge: Charge, place: int, words: Words) -> None:
         """Count the portion at ``place`` of a charge."""

@@ -45,12 +45,12 @@ def told(charge: Charge, mine: Share, words: Words, manner: Manner) -> Iterator[
     delivered = {portion.part: portion.provider for portion in charge.portions}
     lines = list(_served(charge, mine))
     by_part = any(_part(line) in delivered for line, _ in lines)
+    summed = manner.summed or words.summed(charge.tariff, mine.account)
     sums: dict[tuple[str, str | None, bool], ToldLine] = {}
     for line, exact in lines:
         tariff = line.tariff or charge.tariff
         said = words.component(charge.service, tariff, line.component, line.measure)
         provider = delivered.get(_part(line), "")
-        summed = manner.summed or words.summed(tariff, mine.account)
         if provider:
             shared = [ToldLine(line, exact, said, provider)]
         elif by_part or not charge.portions or not (manner.split or manner.summed):

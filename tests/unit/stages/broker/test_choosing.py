@@ -11,9 +11,9 @@ import pytest
 
 from apportion.adapters.highs import solver
 from apportion.stages.broker import Choice, Miss, Question, Ranked, Solver, choose, relaxed
-from apportion.stages.broker.dominance import Front
-from apportion.stages.broker.fold import loss, loss_at_most, precision, scales_of
-from apportion.stages.broker.question import Aim, Bounds, Bundle, Link, Option, Sums
+from apportion.stages.broker.choosing.dominance import Front
+from apportion.stages.broker.choosing.fold import loss, loss_at_most, precision, scales_of
+from apportion.stages.broker.choosing.question import Aim, Bounds, Bundle, Link, Option, Sums
 
 LOWEST: Aim = ((("fee", 1),), (("cost", 1),))
 QUALITY: Aim = ((("points", -1),), (("fee", 1),))

@@ -25,11 +25,11 @@ from apportion.model.negotiation import (
     Walk,
 )
 from apportion.money import parse_asset
-from apportion.stages.broker.auction import first_offer, second_price
-from apportion.stages.broker.mandate import brief_of, ceiling, draw, even, fits, public, worth
-from apportion.stages.broker.moves import check, heard, is_live, moved, opened
-from apportion.stages.broker.negotiate import awarded, step
-from apportion.stages.broker.tactics import ONE, open_with, read_pace, respond, risen
+from apportion.stages.broker.bargaining.auction import first_offer, second_price
+from apportion.stages.broker.bargaining.mandate import brief_of, ceiling, draw, even, fits, public, worth
+from apportion.stages.broker.bargaining.moves import check, heard, is_live, moved, opened
+from apportion.stages.broker.bargaining.negotiate import awarded, step
+from apportion.stages.broker.bargaining.tactics import ONE, open_with, read_pace, respond, risen
 
 SEED = bytes(range(32))
 BRIEF = Brief(limit=1000, seed=SEED, began=0, ends=60_000, rounds=10)

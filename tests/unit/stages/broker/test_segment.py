@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apportion.stages.broker.ranges import common, merged, minus, parted
-from apportion.stages.broker.segment import (
+from apportion.stages.broker.splitting.ranges import common, merged, minus, parted
+from apportion.stages.broker.splitting.segment import (
     Asking,
     Bounds,
     Miss,
