@@ -15,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import charges, choosing, markets, online, postgres, rating, sessions, settling
+from benchmarks import charges, choosing, markets, online, postgres, rating, sessions, settling, statements
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,6 +41,7 @@ def main(quick: bool, only: str) -> None:
         "online": lambda: online.measure(2, 0, 1) if quick else online.measure(),
         "sessions": lambda: sessions.measure(20 if quick else 200),
         "markets": lambda: markets.measure(500 if quick else 0),
+        "statements": lambda: statements.measure(200, 10, 5) if quick else statements.measure(),
         "settling": lambda: settling.measure(50_000 if quick else 1_000_000),
         "postgres": lambda: postgres.measure(10_000 if quick else 50_000, 1 if quick else 3),
     }

@@ -13,17 +13,11 @@ import msgspec
 from apportion.model.account import Account
 from apportion.model.bid import Acceptance, Asked, Finished
 from apportion.model.bid_check import Reason
+from apportion.model.delivery import Letter
 from apportion.model.hold import Hold
+from apportion.model.notice import CardAsked, CardKept, Deposit, Notice
 from apportion.model.payee import BankFile
-from apportion.model.processor import CardAsked as CardAsked
-from apportion.model.processor import CardKept as CardKept
-from apportion.model.processor import Deposit as Deposit
-from apportion.model.processor import DepositItem as DepositItem
-from apportion.model.processor import Known as Known
-from apportion.model.processor import Notice as Notice
-from apportion.model.processor import PaymentOrder as PaymentOrder
-from apportion.model.processor import PaymentResult as PaymentResult
-from apportion.model.processor import RefundOrder as RefundOrder
+from apportion.model.processor import Known, PaymentOrder, PaymentResult, RefundOrder
 
 Key = bytes
 
@@ -360,6 +354,13 @@ class Heard(msgspec.Struct, frozen=True):
     body: bytes = b""
     fault: Reason | Literal[""] = ""
     detail: str = ""
+
+
+class Notifier(Protocol):
+    """Somebody who takes letters along; awaited on the outside thread."""
+
+    def send(self, write: Callable[[], Letter]) -> Coroutine[Any, Any, str]:
+        """Have a letter written and hand it over; empty when it was taken, else why not: 5… is for ever."""
 
 
 class ProviderPort(Protocol):

@@ -14,7 +14,7 @@ from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, Refused, StoreUnavailable
 from apportion.model.endpoint import read_endpoint
 from apportion.model.provider_node import ProviderNode, check_node
-from apportion.ports import Clock, PaymentPort, PayoutPort, ProviderPort, Random, Signer
+from apportion.ports import Clock, Notifier, PaymentPort, PayoutPort, ProviderPort, Random, Signer
 
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -118,6 +118,20 @@ def open_providers(*, signer: Signer | None = None, private: bool = False, secon
     except ImportError as error:
         raise Misconfigured("Provider nodes need one more package: pip install 'apportion[serve]'") from error
     return HttpProviders(signer, private=private, seconds=seconds)
+
+
+def open_mail(address: str, sender: str, password: str = "", *, private: bool = False) -> Notifier:
+    """The mail server at an address (``smtp://…``, ``smtps://…``); ``private`` allows it to have no TLS.
+
+    Raises:
+        Misconfigured: the address is none.
+    """
+    from apportion.adapters.email import SmtpNotifier, read_server
+
+    try:
+        return SmtpNotifier(read_server(address, password=password, private=private), sender)
+    except Refused as error:
+        raise Misconfigured(error.refusal.sentence()) from None
 
 
 def open_provider_node(path: str) -> tuple[ProviderNode, Signer, Clock]:

@@ -28,6 +28,8 @@ from apportion.engine.verbs import Call
 from apportion.engine.verify import Outside, verify_store
 from apportion.model.access import AccessRole, Credential
 from apportion.model.command import ChargeUsage
+from apportion.model.party import Payer
+from apportion.model.profile import Billing, Profile
 from tests.book import catalog, usages
 
 OPERATOR = Credential("k", "main", AccessRole.OPERATOR, "", "")
@@ -39,9 +41,14 @@ OPERATIONS: dict[str, Callable[[Engine], Any]] = {
 
 
 def begin(store: Path) -> None:
-    """Books with a month of five people, its running totals not closed yet."""
+    """Books with a month of five people, its running totals not closed yet; one gets several bills and pays for two."""
+    apart = Profile("apart", billing=Billing(statements="per-provider"))
+    found = catalog()
+    ada = msgspec.structs.replace(found.payers["ada"], profile="apart")
+    ben = Payer("ben", "EUR", credit="1000", parent="ada")
+    billed = msgspec.structs.replace(found, payers={**found.payers, "ada": ada, "ben": ben}, profiles={"apart": apart})
     with apportion.open(str(store)) as engine:
-        engine.apply(catalog())
+        engine.apply(billed)
         october = [msgspec.structs.replace(one, start=one.start.replace(month=10)) for one in usages(30)]
         engine.writer.commit([ChargeUsage(one) for one in october])
 

@@ -62,6 +62,7 @@ def test_every_argument_is_explained() -> None:
                 "Live",
                 "Paying",
                 "Hearing",
+                "Mailing",
             ):
                 assert re.search(rf"^ +{name}: ", words, re.MULTILINE), f"{function.__name__} {name}"
 

@@ -69,10 +69,14 @@ class CloseInput(Input, frozen=True):
 
 
 class IssueInput(Input, frozen=True):
-    """Issue statements of ``period`` (all that ended, when empty) for ``who`` (everybody, when empty)."""
+    """Issue statements of ``period`` (all that ended, when empty) for ``who`` (everybody, when empty).
+
+    Or of a ``session`` that has ended, alone.
+    """
 
     period: Text = ""
     who: Text = ""
+    session: Text = ""
 
 
 class KeyInput(Input, frozen=True):
@@ -260,7 +264,11 @@ class EntryPage(msgspec.Struct, frozen=True):
 
 
 class StatementView(msgspec.Struct, frozen=True):
-    """An issued statement or remittance advice, as a list shows it."""
+    """An issued statement, credit note or remittance advice, as a list shows it.
+
+    ``provider`` sent it when the platform did not; a session's covers that alone; a credit note ``corrects`` a
+    statement.
+    """
 
     id: str
     number: str
@@ -270,6 +278,9 @@ class StatementView(msgspec.Struct, frozen=True):
     at: str
     currency: str
     total: str
+    provider: str = ""
+    session: str = ""
+    corrects: str = ""
 
 
 class StatementPage(msgspec.Struct, frozen=True):

@@ -42,7 +42,8 @@ class Operation(msgspec.Struct, frozen=True):
 
     ``does`` is its sentence, ``more`` what a caller must know besides. ``run`` gives the commands (GROUP and PLAN,
     where ``told`` makes the answer of their outcomes), the answer, or lines. ``takes`` is the record of the body,
-    ``gives`` that of the answer, ``query`` the record of the query string. ``media`` other than JSON is named.
+    ``gives`` that of the answer, ``query`` the record of the query string. ``media`` other than JSON is named;
+    ``forms`` are those in which the answer can be had besides, by ``format`` in the query.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Operation(msgspec.Struct, frozen=True):
     body_max: int = BODY_MAX
     media: tuple[str, ...] = ("application/json",)
     more: str = ""
+    forms: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:

@@ -51,6 +51,7 @@ from apportion.engine.query import AccountView
 from apportion.engine.sessions import verbs as sessions
 from apportion.engine.sessions.views import ReportsAnswer, SessionPage, SessionView
 from apportion.engine.settling.operations import SETTLING
+from apportion.engine.statements.operations import BILLING, FORMS, FormQuery
 from apportion.engine.transfers.operations import TRANSFERS
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole, KeyView, NewKey
@@ -255,12 +256,16 @@ _TABLE: tuple[Operation, ...] = (
     ),
     op(
         "statement", "GET /v1/statements/{id}", "One statement or remittance advice, by id or number.", verbs.statement,
-        _EVERYBODY, gives=Document, **_ONE,
+        _EVERYBODY, gives=Document, query=FormQuery, forms=tuple(FORMS.values())[1:], way=Way.READ,
+        problems=(_C.NOT_FOUND, _C.BAD_INPUT),
+        more="A provider's key also reads the statements that the provider sends: as a user's face, or for itself.",
     ),
     op(
-        "issue", "POST /v1/statements", "Issue the statements of a period that has ended.", verbs.issue_statements,
-        (_O,), takes=IssueInput, way=Way.ALONE, gives=IssueAnswer, once=Once.OPTIONAL,
-        problems=(_C.NOT_FOUND, _C.PERIOD_OPEN, _C.CONFLICT),
+        "issue", "POST /v1/statements", "Issue the statements of a period or a session that has ended.",
+        verbs.issue_statements, (_O,), takes=IssueInput, way=Way.ALONE, gives=IssueAnswer, once=Once.OPTIONAL,
+        problems=(_C.NOT_FOUND, _C.PERIOD_OPEN, _C.CONFLICT, _C.BAD_INPUT, _C.BAD_TIME),
+        more="One for a payer, or one for each provider, as its agreement or profile says; what departments use is on"
+        " the statement of who pays for them.",
     ),
     op(
         "catalog", "GET /v1/catalog", "The catalog in force, or another version of it.", verbs.catalog, (_O, _A),
@@ -328,7 +333,9 @@ _TABLE: tuple[Operation, ...] = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS)
+OPERATIONS: tuple[Operation, ...] = (
+    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING,
+)  # fmt: skip
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 __all__ = ["BATCH_MAX", "BODY_MAX", "BY_NAME", "OPERATIONS", "RECORDS_MAX", "Once", "Operation", "Way"]

@@ -11,6 +11,7 @@ from apportion.model.account import BOUNDED, Account, Role
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine, RefundLine
 from apportion.model.charge import Charge
 from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
+from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
 from apportion.model.ids import key_id, read_key
 from apportion.model.journal import (
@@ -70,6 +71,7 @@ AnyLine = (
     | Genesis
     | HoldLine
     | ImportLine
+    | LetterLine
     | LossLine
     | ModelLine
     | NegotiationLine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from apportion.engine.credit.trails import RECEIPTS
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
 from apportion.engine.inquiry import with_lines, with_part_lines
 from apportion.engine.query import Record, record_of
+from apportion.engine.statements.wishes import Wishes
 from apportion.engine.terms import Terms
 from apportion.errors import Refused
 from apportion.model.account import Account, Role
@@ -22,32 +23,53 @@ from apportion.model.statement import Received
 from apportion.money import Asset
 from apportion.money.exact import decimal_text
 from apportion.ports import Store
-from apportion.stages.statement import PayerTally, ProviderTally, Words, atoms_of
+from apportion.stages.statement import Manner, PayerTally, ProviderTally, Words, atoms_of
 
+TAKE_OVER = "take-over"  # what a department used goes to its parent's account: the statement says so by itself
+COVERS = "covers"  # the fact that there are documents about a session or a correction
 PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
-_PASSED_OVER = ("charge", "adjustment")
+DOCUMENT = b'{"type":"statement"'
+_PASSED_OVER = ("charge", "adjustment", TAKE_OVER)
 _LABELS = {"true-up": "Rounding paid back"}
 _CHARGE, _ENTRY, _OF_CHARGE = b'{"type":"charge"', b'{"type":"entry"', b'"cause":"chg_'
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
 _ENTRIES = msgspec.json.Decoder(Entry)
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """What alone is looked for: a session (as the source of its charges), charges or entries by their ``ids``.
+
+    All of it belongs to one ``period``.
+    """
+
+    period: Period
+    ids: frozenset[str]
+
+
 class Party(msgspec.Struct):
-    """One payer's or provider's account with its calendar, the last document it had, and what is open by period."""
+    """One payer's or provider's account with its calendar, the last document it had, and what is open by period.
+
+    ``ended`` is until when periods are covered; ``before`` what the last document left (closing and residue, in
+    atoms). What the ``children`` of a payer use is on its statements; who has a ``parent`` gets none.
+    """
 
     account: Account
     asset: Asset
     owner: str
     calendar: Calendar
+    manner: Manner = Manner()
     open: dict[str, tuple[Period, PayerTally | ProviderTally]] = {}
     loose: list[Entry] = []
     last: StatementLine | None = None
     issued: list[StatementLine] = []
+    ended: str = ""
+    before: tuple[int, int] = (0, 0)
+    parent: str = ""
+    children: list[Party] = []
 
     def period_at(self, instant: datetime) -> Period:
         """The period that an instant is billed in: its own, or the first that no document covers yet."""
-        last = self.last
-        if last is not None and last.end and instant < (ended := datetime.fromisoformat(last.end)):
+        if self.ended and instant < (ended := datetime.fromisoformat(self.ended)):
             instant = ended
         return period_of(self.calendar, instant)
 
@@ -56,14 +78,35 @@ class Party(msgspec.Struct):
         found = self.open.get(period.key)
         if found is None:
             kind = PayerTally if self.account.role is Role.PAYER else ProviderTally
-            found = self.open[period.key] = period, kind(self.asset)
+            found = self.open[period.key] = period, kind(self.asset, self.manner)
         return found[1]
+
+    def go_on(self, line: StatementLine) -> None:
+        """The next document goes on from this one, which ends all before it."""
+        self._follow(line)
+        self._end(line)
+
+    def _follow(self, line: StatementLine) -> None:
+        self.last = line
+        self.before = atoms_of(line.closing, self.asset), atoms_of(line.residue_out, self.asset)
 
     def cover(self, line: StatementLine) -> None:
         """A document was issued: what it covers is no longer open."""
-        self.last = line
+        self._follow(line)
         self.issued.append(line)
-        self.loose = []
+        if line.covers:
+            self.loose = [entry for entry in self.loose if not {entry.id, entry.cause} & {*line.covers}]
+        elif not line.more:
+            self._end(line)
+            self.loose = []
+            for child in self.children:
+                if child.account.public in line.children:
+                    child._end(line)
+                    child.loose = [entry for entry in child.loose if entry.kind in RECEIPTS]
+
+    def _end(self, line: StatementLine) -> None:
+        """The periods until a document ends are over; with one of a settlement, all that were begun."""
+        self.ended = max(self.ended, line.end)
         ended = datetime.fromisoformat(line.end)
         self.open = {key: kept for key, kept in self.open.items() if not line.settlement and kept[0].end > ended}
 
@@ -71,43 +114,84 @@ class Party(msgspec.Struct):
 class Unbilled:
     """All parties of a tenant with what is open on them, as one pass over the journal finds it.
 
-    With ``payers`` left out, only providers; ``read`` then begins where all of theirs is covered.
+    ``only`` leaves everything unread that is not about these accounts; ``chosen`` counts nothing else, and ``met`` is
+    what there was of it. With ``payers`` left out, only providers; ``read`` then begins where all of theirs is covered.
     """
 
     def __init__(
-        self, store: Store, tenant: int, terms: Terms, assets: dict[int, Asset], *, payers: bool = True
+        self,
+        store: Store,
+        tenant: int,
+        terms: Terms,
+        assets: dict[int, Asset],
+        *,
+        wishes: Wishes | None = None,
+        only: Collection[str] = (),
+        chosen: Chosen | None = None,
+        payers: bool = True,
     ) -> None:
         self._store, self._tenant, self._assets, self._payers = store, tenant, assets, payers
         self._spoken: dict[str, tuple[Words, Terms]] = {}
         self._latest = "" if payers else terms.version
+        self._chosen = chosen
+        self.wishes = wishes or Wishes(terms.catalog, "")
         self.parties: dict[str, Party] = {}
-        handles = store.all_handles(tenant)
-        provider_calendar = Calendar(zone=terms.catalog.zone)
-        for key, account in store.all_accounts(tenant):
-            if account.role is Role.PAYER and payers:
-                owner = handles.get(account.party, "")
-                calendar = terms.calendar(owner)
-            elif account.role is Role.PROVIDER:
-                owner, calendar = key.split(":", 2)[1], provider_calendar
-            else:
-                continue
-            self.parties[account.public] = Party(account, assets[account.asset], owner, calendar)
+        self.met: set[str] = set()
+        self._open_parties(terms)
+        about = [*only, *(child.account.public for name in only for child in self.parties[name].children)]
+        self._marks = [b'"' + name.encode() + b'"' for name in about]
+        self._covered = self._foresee() if payers and store.fact(tenant, COVERS) else {}
         if payers:
             self.read(0, store.head(tenant, 0)[0])
+
+    def _open_parties(self, terms: Terms) -> None:
+        store, tenant = self._store, self._tenant
+        handles = store.all_handles(tenant)
+        calendar = Calendar(zone=terms.catalog.zone)
+        payers: dict[tuple[str, int], Party] = {}
+        for key, account in store.all_accounts(tenant):
+            asset = self._assets[account.asset]
+            if account.role is Role.PAYER and self._payers:
+                owner = handles.get(account.party, "")
+                party = Party(account, asset, owner, terms.calendar(owner), self.wishes.manner(owner))
+                payers[owner, account.asset] = party
+            elif account.role is Role.PROVIDER:
+                party = Party(account, asset, key.split(":", 2)[1], calendar)
+            else:
+                continue
+            self.parties[account.public] = party
+        for (owner, number), party in payers.items():
+            parent = payers.get((self.wishes.parent(owner), number)) if owner else None
+            if parent is not None:
+                party.parent, party.manner = parent.account.public, parent.manner
+                parent.children.append(party)
+
+    def _foresee(self) -> dict[str, dict[str, int]]:
+        """What documents about a session or a correction cover, by account, with the row of the document."""
+        found: dict[str, dict[str, int]] = {}
+        for n, body, _ in self._store.journal(self._tenant, 0, 0, self._store.head(self._tenant, 0)[0]):
+            if b'"covers":' in body:
+                for line in body.split(b"\n"):
+                    if line.startswith(DOCUMENT):
+                        document = _DOCUMENTS.decode(line)
+                        found.setdefault(document.account, {}).update(dict.fromkeys(document.covers, n))
+        return found
 
     def read(self, after: int, upto: int, also: Callable[[bytes], None] = lambda body: None) -> None:
         """Count what the rows after one, up to another, say; ``also`` is shown each."""
         for n, body, _ in self._store.journal(self._tenant, 0, after, upto):
             also(body)
             if b'"type":"charge"' in body:
-                for record in _records(n, body):
-                    self._charge(record)
+                if self._about(body):
+                    for record in _records(n, body):
+                        self._charge(record)
                 if body.count(_ENTRY) == body.count(_OF_CHARGE):
                     continue
             for line in body.split(b"\n"):
                 if line.startswith(_ENTRY):
-                    self._entry(_ENTRIES.decode(line))
-                elif line.startswith(b'{"type":"statement"'):
+                    if self._about(line):
+                        self._entry(n, _ENTRIES.decode(line))
+                elif line.startswith(DOCUMENT):
                     document = _DOCUMENTS.decode(line)
                     self._cover(document)
                 elif line.startswith(b'{"type":"catalog"'):
@@ -117,6 +201,10 @@ class Unbilled:
         party = self.parties.get(document.account)
         if party is not None and (self._payers or not document.settlement):
             party.cover(document)  # advices behind the end of a settlement are its own
+
+    def _about(self, body: bytes) -> bool:
+        """Whether a row or a line is about an account that is looked for."""
+        return not self._marks or any(mark in body for mark in self._marks)
 
     def _speaks(self, charge: Charge) -> tuple[Words, Terms]:
         """The catalog version that a charge was made by (a close: the latest), in words and compiled."""
@@ -128,12 +216,24 @@ class Unbilled:
             found = self._spoken[version] = Words(terms.catalog, terms.tariff, terms.plan), terms
         return found
 
+    def _counts(self, account: str, n: int, *ids: str) -> bool:
+        """Whether a record of row ``n`` is looked for on an account, and no document is about it alone."""
+        covered = self._covered.get(account)
+        if covered is not None and any(covered.get(id, 0) > n for id in ids):
+            return False
+        wanted = set() if self._chosen is None else self._chosen.ids.intersection(ids)
+        self.met |= wanted
+        return self._chosen is None or bool(wanted)
+
     def _charge(self, record: Record) -> None:
         words, terms = self._speaks(record.charge)
         charge = (with_lines if self._payers else with_part_lines)(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
         billed, borne = as_billed(charge) if self._payers else (charge, {})
+        names = charge.id, record.usage.source
         for share in billed.shares if self._payers else ():
+            if not self._counts(share.account, record.n, *names):
+                continue
             party = self.parties[share.account]
             tally = party.tally(self._period(party, charge))
             assert isinstance(tally, PayerTally)
@@ -145,7 +245,7 @@ class Unbilled:
             for bucket, amount in borne.get(share.account, ()):
                 tally.receive_from(Received(charge.at, BUCKET, amount, bucket))
             tally.invented, tally.attribution = says
-        for place, portion in enumerate(charge.portions):
+        for place, portion in enumerate(charge.portions if self._chosen is None else ()):
             party = self.parties[portion.account]
             dues = party.tally(self._period(party, charge))
             assert isinstance(dues, ProviderTally)
@@ -154,6 +254,8 @@ class Unbilled:
 
     def _period(self, party: Party, charge: Charge) -> Period:
         """A charge is billed when its use is; what closing a period booked belongs to that period."""
+        if self._chosen is not None:
+            return self._chosen.period
         if charge.origin.startswith("close "):
             try:
                 start = period_named(party.calendar, charge.origin[6:]).start
@@ -162,13 +264,13 @@ class Unbilled:
                 pass
         return party.period_at(datetime.fromisoformat(charge.at))
 
-    def _entry(self, entry: Entry) -> None:
+    def _entry(self, n: int, entry: Entry) -> None:
         """An entry beside no charge waits for the next document of each account that it touches."""
         if entry.kind in _PASSED_OVER:
             return
         for leg in entry.legs:
             party = self.parties.get(leg.account)
-            if party is not None:
+            if party is not None and self._counts(leg.account, n, entry.id, entry.cause):
                 party.loose.append(entry)
 
 
@@ -222,7 +324,7 @@ def as_billed(charge: Charge) -> tuple[Charge, Borne]:
 
 
 def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
-    """Put what waited for the next document onto this one."""
+    """Put what waited for the next document onto this one; of a child's, what came in stays with the child."""
     for entry in party.loose:
         amount = next(leg.amount for leg in entry.legs if leg.account == party.account.public)
         label = _LABELS.get(entry.kind, entry.kind.capitalize())
@@ -230,8 +332,8 @@ def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:
             tally.pay(-atoms_of(amount, party.asset))
         elif isinstance(tally, ProviderTally):
             tally.adjust(atoms_of(amount, party.asset), label)
-        elif entry.kind in RECEIPTS:
-            tally.receive(Received(entry.at, entry.kind, amount, entry.cause))
-        else:
+        elif entry.kind not in RECEIPTS:
             tally.adjust(-atoms_of(amount, party.asset), label)
-    party.loose = []
+        elif not party.parent:
+            tally.receive(Received(entry.at, entry.kind, amount, entry.cause))
+    party.loose = [entry for entry in party.loose if party.parent and entry.kind in RECEIPTS]

@@ -37,6 +37,7 @@ from apportion.engine.explain import Explanation, View
 from apportion.engine.export import export, sealed
 from apportion.engine.inquiry import explain
 from apportion.engine.query import AccountView
+from apportion.engine.statements.apart import issue_session
 from apportion.engine.visible import Sight, statement_view
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.model.access import AccessRole, Credential, KeyView, NewKey
@@ -158,7 +159,13 @@ def close_period(engine: Engine, call: Call) -> Closed:
 
 def issue_statements(engine: Engine, call: Call) -> IssueAnswer:
     given: IssueInput = call.given
-    made = {document.id for document in billing.issue(engine, given.period or None, given.who or None)}
+    if given.session and given.period:
+        raise refuse(RefusalCode.BAD_INPUT, "either a period or a session.", field="session", fix="Name one of them.")
+    if given.session:
+        documents = issue_session(engine, given.session, given.who or None)
+    else:
+        documents = billing.issue(engine, given.period or None, given.who or None)
+    made = {document.id for document in documents}
     return IssueAnswer(tuple(statement_view(line) for line in billing.listing(engine) if line.id in made))
 
 

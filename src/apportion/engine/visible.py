@@ -31,7 +31,7 @@ from apportion.model.access import AccessRole, Credential
 from apportion.model.account import Account, Role
 from apportion.model.ids import read_number
 from apportion.model.journal import Entry, StatementLine
-from apportion.model.statement import Document
+from apportion.model.statement import Document, Statement
 from apportion.money import Exact
 from apportion.money.exact import decimal_text
 
@@ -254,7 +254,7 @@ class Sight:
     def statements(self, page: PageQuery) -> StatementPage:
         """Statements and remittance advices, oldest first."""
         after = self._cursors.read(page.after, "statements")
-        lines = [line for line in billing.listing(self.engine) if self.may_see(line.account)]
+        lines = [line for line in billing.listing(self.engine) if self._reads(line.account, line.provider)]
         shown = lines[after : after + page.limit]
         more = after + len(shown)
         return StatementPage(
@@ -269,9 +269,14 @@ class Sight:
             Refused: NOT_FOUND.
         """
         found = billing.find(self.engine, id)
-        if not self.may_see(found.account):
+        if not self._reads(found.account, found.provider if isinstance(found, Statement) else ""):
             raise nothing()
         return found
+
+    def _reads(self, account: str, provider: str) -> bool:
+        """Whether a document is the caller's, or one that it sends."""
+        sends = self.caller.role is AccessRole.PROVIDER and provider and provider == self.caller.party
+        return bool(sends) or self.may_see(account)
 
     # pages
 
@@ -300,4 +305,8 @@ def _entry_view(entry: Entry, account: AccountView) -> EntryView:
 def statement_view(line: StatementLine) -> StatementView:
     """A document as a list shows it."""
     currency = line.asset.partition("/")[0]
-    return StatementView(line.id, line.number, line.kind, line.account, line.period, line.at, currency, line.total)
+    session = next((id for id in line.covers if id.startswith("ses_")), "")
+    return StatementView(
+        line.id, line.number, line.kind, line.account, line.period, line.at, currency, line.total, line.provider,
+        session, line.corrects,
+    )  # fmt: skip

@@ -59,6 +59,16 @@ class Asking:
         self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "", media: str = ""
     ) -> Any:
         """An operation of the table by its name; its refusal is raised."""
+        content = self.fetch(name, id, given=given, query=query, key=key, media=media)
+        try:
+            return msgspec.json.decode(content, type=BY_NAME[name].gives)
+        except msgspec.MsgspecError as error:
+            raise ProviderFailed(f"The node answered what this version does not read: {error}.") from error
+
+    def fetch(
+        self, name: str, id: str = "", *, given: Any = None, query: Any = None, key: str = "", media: str = ""
+    ) -> bytes:
+        """The same, and its answer as it came."""
         from urllib.parse import quote
 
         operation = BY_NAME[name]
@@ -70,10 +80,7 @@ class Asking:
         status, content = self._send(operation, path, (headers, body, query))
         if status >= 300:
             raise error_of(status, content)
-        try:
-            return msgspec.json.decode(content, type=operation.gives)
-        except msgspec.MsgspecError as error:
-            raise ProviderFailed(f"The node answered what this version does not read: {error}.") from error
+        return content
 
     def _send(
         self, operation: Operation, path: str, sent: tuple[dict[str, str], bytes | None, Any]

@@ -21,6 +21,7 @@ from apportion.engine.explain import Explanation
 from apportion.engine.operations import BY_NAME
 from apportion.engine.payments.door import PaymentAnswer, PaymentInput, PaymentView
 from apportion.engine.query import AccountView
+from apportion.engine.statements.operations import Form
 from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
@@ -30,11 +31,12 @@ from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
 from apportion.faces.settling import Settling
+from apportion.faces.statements import Statements
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
 from apportion.model.segmentation import SegmentationAgain, SegmentationAsked, SegmentPlan
-from apportion.model.statement import Document
+from apportion.model.statement import CreditNote, Document
 from apportion.model.usage import Usage
 from apportion.model.webhook import NewWebhook, WebhookView
 
@@ -118,9 +120,11 @@ class Client(Asking):
         """Close a billing period for all payers; every one that usage names when it is empty."""
         return self.ask("close_period", period or ALL, given=x.CloseInput(force), key=idempotency_key)
 
-    def issue(self, period: str = "", who: str = "", *, idempotency_key: str = "") -> tuple[x.StatementView, ...]:
-        """Issue the statements of a period that has ended."""
-        answer: x.IssueAnswer = self.ask("issue", given=x.IssueInput(period, who), key=idempotency_key)
+    def issue(
+        self, period: str = "", who: str = "", session: str = "", *, idempotency_key: str = ""
+    ) -> tuple[x.StatementView, ...]:
+        """Issue the statements of a period that has ended, or of a session."""
+        answer: x.IssueAnswer = self.ask("issue", given=x.IssueInput(period, who, session), key=idempotency_key)
         return answer.data
 
     def apply(self, catalog: Catalog, *, idempotency_key: str = "") -> str:
@@ -208,8 +212,29 @@ class Client(Asking):
         return self.pages("statements")
 
     def statement(self, id: str) -> Document:
-        """One statement or remittance advice, by id or number."""
+        """One statement, credit note or remittance advice, by id or number."""
         return self.ask("statement", id)
+
+    def download(self, id: str, format: Form = "pdf") -> bytes:
+        """A document as a file: html, pdf, csv, text or json.
+
+        Raises:
+            Refused: NOT_FOUND; BAD_INPUT when the node makes no PDF.
+        """
+        return self.fetch("statement", id, query={"format": format})
+
+    def preview(self, account: str, period: str = "", session: str = "") -> tuple[Document, ...]:
+        """What an account's next statements would say now; nothing is stored."""
+        return Statements(self.ask, self.pages).preview(account, period, session)
+
+    def credit_note(self, statement: str, charges: Sequence[str] = (), *, idempotency_key: str = "") -> CreditNote:
+        """Give back what was refunded of a statement after its issue.
+
+        Raises:
+            Refused: NOT_FOUND when nothing was given back; BAD_AMOUNT when it comes to more to pay.
+        """
+        made = Statements(self.ask, self.pages)
+        return made.credit_note(statement, charges, idempotency_key=idempotency_key)
 
     def catalog(self, version: str = "") -> x.CatalogAnswer:
         """The catalog in force, or another version of it."""

@@ -219,7 +219,10 @@ class EndCard(msgspec.Struct, frozen=True):
 
 
 class PayStatement(msgspec.Struct, frozen=True):
-    """Charge what is open of a statement: ``due`` less what ``came`` in (atoms) until row ``upto``, and since."""
+    """Charge what is open of a statement: ``due`` less what ``came`` in (atoms) until row ``upto``, and since.
+
+    What was paid for those issued ``beside`` it (their ids) is theirs.
+    """
 
     statement: str
     account: str
@@ -227,6 +230,7 @@ class PayStatement(msgspec.Struct, frozen=True):
     came: int
     upto: int
     method: str = ""
+    beside: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"PayStatement({self.statement})"  # a token has no place in a log

@@ -157,6 +157,11 @@ class StatementLine(Line, frozen=True, tag="statement"):
     used before ``end`` and stands in the books before this line, as far as no line before it does. ``due`` is when
     what it asks for is due. Of the ``payments``, ``stocked`` came out of the payer's buckets. One that a ``settlement``
     issued covers everything booked before it, whenever it was used.
+
+    ``provider`` issued it as the payer's face, or for its own charges. With ``covers`` (a session, or the charges that
+    a credit note gives back) it covers these alone, and no period ends with it. ``children`` are accounts whose use is
+    on it too: ``taken`` of its charges was theirs. A credit note ``corrects`` a statement. ``more`` says that what it
+    asks for is asked for again by a later one, which ends the period.
     """
 
     id: str
@@ -179,6 +184,12 @@ class StatementLine(Line, frozen=True, tag="statement"):
     end: str = ""
     due: str = ""
     stocked: str = "0"
+    provider: str = ""
+    covers: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    taken: str = "0"
+    corrects: str = ""
+    more: bool = False
     settlement: str = ""
 
 

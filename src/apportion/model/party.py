@@ -31,7 +31,8 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     ``opening`` is value that the account starts with, as a top-up booked once. ``name`` is kept outside the chain. When
     its own value is used up, ``alternates`` are drawn in order, then the credit line, for which the provider
     ``guarantor`` stands (the platform, when empty); ``auto_topup`` fetches value by a payment. With ``trust`` the line
-    is what its history earns by the catalog's policy, and ``credit`` the least of it.
+    is what its history earns by the catalog's policy, and ``credit`` the least of it. What a department uses is on the
+    statement of its ``parent``, which pays for it. ``email`` is where statements are sent to, if they are.
     """
 
     id: str
@@ -47,13 +48,19 @@ class Payer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     profile: str = ""
     approved: tuple[str, ...] = ()
     invented: bool = False
+    parent: str = ""
+    email: str = ""
 
 
 class UnknownPayers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What happens when usage names a payer that the catalog does not: open an account on these terms."""
+    """What happens when usage names a payer that the catalog does not: open an account on these terms.
+
+    They are billed as the ``profile`` says.
+    """
 
     currency: str
     credit: str = "0"
     opening: str = "0"
     calendar: Calendar = Calendar()
     trust: bool = False
+    profile: str = ""

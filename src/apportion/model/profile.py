@@ -22,6 +22,8 @@ class Billing(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     ``statements`` is one for everything or one for each provider; ``detail`` how charges of other providers are
     presented: by item, or as one sum a provider; ``currency``, ``language`` and ``channel`` those of the document.
+    ``issuer`` is who sends the one statement: a provider, ``platform``, or, when empty, the home provider that the
+    user's plans came through, if it was one and the same, else the platform.
     """
 
     statements: Literal["", "one", "per-provider"] = ""
@@ -29,6 +31,11 @@ class Billing(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     currency: str = ""
     language: str = ""
     channel: Literal["", "download", "webhook", "events", "email"] = ""
+    issuer: str = ""
+
+    def over(self, other: Billing) -> Billing:
+        """These wishes, and where nothing is said those of ``other``."""
+        return Billing(*(getattr(self, name) or getattr(other, name) for name in self.__struct_fields__))
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -27,6 +27,8 @@ def check_billing(found: Findings, where: str, billing: Billing) -> None:
     """How somebody wants to be billed: a currency that there is, and a language tag."""
     if billing.currency:
         found.asset(f"{where}.currency", billing.currency)
+    if billing.issuer not in ("", "platform"):
+        found.exists(f"{where}.issuer", "providers", billing.issuer)
     if billing.language and not _LANGUAGE.fullmatch(billing.language):
         found.add(f"{where}.language", f"{billing.language[:40]!r} is no language tag.", "Such as en or de-AT.")
 

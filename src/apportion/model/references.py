@@ -23,6 +23,7 @@ from apportion.model.least_cost_check import check_least_cost
 from apportion.model.market_check import check_market
 from apportion.model.offer_check import check_offers, offered
 from apportion.model.party import Payer, UnknownPayers
+from apportion.model.party_check import check_parent
 from apportion.model.session_check import check_sessions
 from apportion.model.tariff import Tariff
 from apportion.money import Exact, parse_asset
@@ -52,8 +53,11 @@ def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusa
         found.id(f"payers.{name}", name, payer.id)
         _terms(found, f"payers.{name}", payer)
         _funding(found, f"payers.{name}", payer)
+        check_parent(found, f"payers.{name}", payer)
     if catalog.unknown_payers is not None:
         _terms(found, "unknown_payers", catalog.unknown_payers)
+        if catalog.unknown_payers.profile:
+            found.exists("unknown_payers.profile", "profiles", catalog.unknown_payers.profile)
     check_agreements(found)
     check_offers(found)
     check_market(found)

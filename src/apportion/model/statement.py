@@ -39,17 +39,25 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TookPart(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A provider that delivered ``part`` in ``uses`` of a service; ``invented`` marks made-up ones in examples."""
+    """A provider that delivered ``part`` in ``uses`` of a service, over its ``network``.
+
+    ``invented`` marks made-up ones in examples.
+    """
 
     part: str
     provider: str
     name: str
     uses: int
     invented: bool = False
+    network: str = ""
 
 
 class Section(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that one service cost: ``uses`` in all, of which ``free`` cost nothing, who delivered, and the items."""
+    """All that one service cost: ``uses`` in all, of which ``free`` cost nothing, who delivered, and the items.
+
+    ``account`` is whose use it was when not that of the statement itself, and ``payer`` its name, which is filled in
+    when the statement is read, so that a person can be forgotten.
+    """
 
     service: str
     name: str
@@ -58,6 +66,8 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     total: str
     providers: tuple[TookPart, ...]
     items: tuple[Item, ...]
+    account: str = ""
+    payer: str = ""
 
 
 class TaxSum(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,6 +97,11 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     ``total`` + ``residue_out`` − ``residue_in`` = ``charges`` (the ledger's), and Σ items = Σ taxes = ``total``.
     ``brought`` + ``payments`` − ``total`` = ``balance``; below zero it is ``due``, by ``pay_by`` (RFC 3339; empty when
     nobody said).
+
+    ``issuer`` is the name of who sends it, ``provider`` its id when it is a provider. Where each provider sends its
+    own, ``beside`` are the numbers of all of them, in order: each ``due`` is a part of the whole, and brought, payments
+    and balance go from one to the next. With a ``session`` it is of that alone. ``language`` and ``channel`` are what
+    the payer wants. A ``preview`` is no document: it has no number, and asks for nothing.
     """
 
     id: str
@@ -120,6 +135,22 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     invented: str = ""
     attribution: str = ""
     pay_by: str = ""
+    provider: str = ""
+    beside: tuple[str, ...] = ()
+    session: str = ""
+    language: str = ""
+    channel: str = ""
+    preview: bool = False
+
+
+class CreditNote(Statement, frozen=True, omit_defaults=True, tag="credit-note", tag_field="kind", kw_only=True):
+    """What is given back of an issued statement: ``corrects`` is its number, and all amounts of charges are negative.
+
+    ``statement`` is its id. It adds up like a statement; what it gives back is on the account at once.
+    """
+
+    corrects: str
+    statement: str
 
 
 class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,8 +209,9 @@ class Remittance(msgspec.Struct, frozen=True, omit_defaults=True, tag="remittanc
     made_up: bool = False
     invented: str = ""
     attribution: str = ""
+    preview: bool = False
     paid: str = ""
     settlement: str = ""
 
 
-Document = Statement | Remittance
+Document = Statement | CreditNote | Remittance

@@ -19,6 +19,7 @@ from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
 from apportion.faces.sessions import Sessions
 from apportion.faces.settling import Settling
+from apportion.faces.statements import Statements
 from apportion.faces.stocks import Stocks
 from apportion.model.access import AccessRole
 from apportion.model.usage import PayerUse, Usage
@@ -68,7 +69,7 @@ def test_the_same_story_as_the_engine(node: NodeProcess) -> None:
 def test_there_is_a_verb_for_every_operation() -> None:
     verbs = [
         verb
-        for kind in (apportion.Client, Cards, Market, Negotiations, Plans, Sessions, Settling, Stocks)
+        for kind in (apportion.Client, Cards, Market, Negotiations, Plans, Sessions, Settling, Statements, Stocks)
         for verb in vars(kind).values()
         if inspect.isfunction(verb)
     ]

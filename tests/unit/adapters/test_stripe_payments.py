@@ -12,7 +12,8 @@ import pytest
 
 from apportion.adapters.payments.signed import check, sign
 from apportion.errors import Refused
-from apportion.ports import CardAsked, CardKept, DepositItem, Known, Notice, PaymentOrder, RefundOrder
+from apportion.model.notice import CardAsked, CardKept, DepositItem, Notice
+from apportion.model.processor import Known, PaymentOrder, RefundOrder
 
 stripe = pytest.importorskip("stripe")
 

@@ -15,7 +15,7 @@ from apportion.adapters.payments.http import HttpPayments
 from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.engine.payments.words import explain_payment
 from apportion.model.payment import EndPayment, PaymentLine
-from apportion.ports import Known, PaymentOrder, PaymentResult
+from apportion.model.processor import Known, PaymentOrder, PaymentResult
 from tests.faces.api.processor import Processor
 from tests.unit.engine.test_payments import Till
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from apportion.adapters.payments.http import HttpPayouts
+from apportion.adapters.payments.http import HttpPayments, HttpPayouts
 from apportion.engine.payments.cashier import Pace
 from apportion.engine.settling.payees import put_payee
 from apportion.engine.settling.paymaster import Paymaster
 from apportion.model.account import Role
 from apportion.model.payee import Payee
+from apportion.model.processor import PaymentResult, RefundOrder
 from apportion.model.settlement import EndPayout, PayoutLine, Wanted
 from tests.faces.api.processor import Processor
 from tests.settling import Counting
@@ -139,3 +140,12 @@ def test_nobody_knows_any_more_where_the_money_is_to_go(desk: Desk) -> None:
     desk.look()
     assert (desk.books.payout(line.id).state, desk.stands) == ("failed", (18, 0))
     assert line.id not in desk.processor.charges("/transfers")
+
+
+def test_a_transfer_is_no_charge_and_can_not_be_refunded(desk: Desk) -> None:
+    line = desk.ordered("tok_ok")
+    desk.look()
+    assert line.id in desk.processor.charges("/transfers") and line.id not in desk.processor.charges()
+    order = RefundOrder("rfd_1", line.id, "", "1.00", "EUR")
+    told = asyncio.run(HttpPayments(desk.processor.url).refund(order))
+    assert told == PaymentResult("failed", "1.00", "EUR", reason="no_such_payment")

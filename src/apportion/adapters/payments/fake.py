@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from apportion.adapters.payments.fake_back import Back, Teller
-from apportion.ports import PaymentOrder
+from apportion.model.processor import PaymentOrder
 
 _BODY_MAX = 1 << 16
 _WORDS = b"This is a FAKE payment processor of apportion. It moves no money.\n"

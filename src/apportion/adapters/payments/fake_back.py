@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from apportion.adapters.payments.signed import sign
+from apportion.model.notice import CardKept, Deposit, DepositItem, Notice
+from apportion.model.processor import RefundOrder
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import CardKept, Deposit, DepositItem, Notice, RefundOrder
 
 TRIES, PAUSE = 240, 0.25
 FEE, DISPUTE_FEE = "0.25", "15.00"

@@ -29,7 +29,8 @@ import msgspec
 
 from apportion.adapters.payments.signed import check
 from apportion.errors import RefusalCode, refuse
-from apportion.ports import CardAsked, CardKept, Deposit, Known, Notice, PaymentOrder, PaymentResult, RefundOrder
+from apportion.model.notice import CardAsked, CardKept, Deposit, Notice
+from apportion.model.processor import Known, PaymentOrder, PaymentResult, RefundOrder
 
 if TYPE_CHECKING:
     import httpx2

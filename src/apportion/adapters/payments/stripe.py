@@ -19,19 +19,10 @@ import msgspec
 from apportion.adapters.payments.signed import check
 from apportion.adapters.payments.stripe_events import Stripe, notice_of
 from apportion.errors import RefusalCode, refuse
+from apportion.model.notice import CardAsked, CardKept, Deposit, DepositItem, Notice
+from apportion.model.processor import Known, PaymentOrder, PaymentResult, RefundOrder
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import (
-    CardAsked,
-    CardKept,
-    Deposit,
-    DepositItem,
-    Known,
-    Notice,
-    PaymentOrder,
-    PaymentResult,
-    RefundOrder,
-)
 
 THREADS = 16  # what waits longer for one than its call may take is given up before it is sent
 OURS = "apportion_id"  # the metadata that holds our id

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from apportion.model.notice import Notice
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import Notice
 
 OURS = "apportion_id"
 

@@ -94,6 +94,9 @@ class Credit:
             texts = line.closing, line.residue_out, line.total, line.stocked
             closing, residue, total, stocked = (self._atoms(text) for text in texts)
             used = total - stocked  # what was given away earns nobody credit
+            if line.more:
+                self.trail.move(used)
+                return
             self.trail.ask(line.id, line.at, line.due, (-(closing + residue), used, self.account.credit or 0))
 
     def review(self) -> None:

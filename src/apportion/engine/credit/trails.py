@@ -60,7 +60,7 @@ class Trails:
         elif isinstance(line, DunningLine):
             if line.state != "written-off":
                 self.of(line.account).remind(line.statement, line.step if line.state == "reminder" else 0)
-        elif line.kind == "statement":
+        elif line.kind != "remittance":
             self._statement(line)
 
     def _entry(self, line: Entry) -> None:
@@ -76,11 +76,14 @@ class Trails:
 
     def _statement(self, line: StatementLine) -> None:
         account = line.account
+        used = self._atoms(account, line.total) - self._atoms(account, line.stocked)
+        if line.more:  # a session's, one of several, a correction: what it asks for is asked for by a later one
+            self.of(account).move(used)
+            return
         left = self._atoms(account, line.closing) + self._atoms(account, line.residue_out)
         due = line.due or due_at(line.at, None)
         if self._due_days is not None:
             due = due_at(line.at, Dunning(self._due_days))
-        used = self._atoms(account, line.total) - self._atoms(account, line.stocked)
         self.of(account).ask(line.id, line.at, due, (-left, used, self._credits[account]))
 
     def _atoms(self, account: str, text: str) -> int:

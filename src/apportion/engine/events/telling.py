@@ -161,7 +161,7 @@ def _session(line: SessionLine) -> Read:
 
 
 def _statement(line: StatementLine) -> Read:
-    return f"{line.kind}.issued", line.at, line.id, [line.account], ()
+    return f"{line.kind.replace('-', '_')}.issued", line.at, line.id, [line.account], (*line.covers, line.corrects)
 
 
 def _credit(line: CreditLine) -> Read:
@@ -338,6 +338,7 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
     b"settlement": (SettlementLine, _settlement, _operator_view),
     b"statement": (StatementLine, _statement, _owned(
         "number", "kind", "period", "opening", "charges", "payments", "closing", "total", "start", "end",
+        "provider", "covers", "corrects",
     )),
     b"trust": (TrustLine, _trust, _owned("credit")),
     b"usage": (UsageLine, _usage, _usage_view),
@@ -365,7 +366,7 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"processor-payout": ("processor.paid_out",),
     b"session": ("session.",),
     b"settlement": ("settlement.closed",),
-    b"statement": ("statement.issued", "remittance.issued"),
+    b"statement": ("statement.issued", "remittance.issued", "credit_note.issued"),
     b"trust": ("trust.decided",),
     b"usage": ("usage.pending", "usage.rejected"),
 }

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 import msgspec
 
 from apportion.engine.credit.trails import RECEIPTS
+from apportion.engine.payments.clearing import RECEIPT, record_of
 from apportion.engine.payments.decision import minor_unit, order, payment_id, payment_of
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
-from apportion.model.card import PayStatement
+from apportion.model.account import Account
+from apportion.model.card import PayStatement, ReceiptLine
 from apportion.model.command import Outcome
 from apportion.model.ids import read_number
 from apportion.model.journal import Entry
-from apportion.model.payment import LIVE, check_method
+from apportion.model.payment import LIVE, PaymentState, check_method
 from apportion.money import Asset, Money
 from apportion.money.rounding import Rounding, nearest
 
@@ -40,6 +42,25 @@ def came_in(bodies: Iterable[bytes], account: str, asset: Asset) -> int:
     return atoms
 
 
+def _theirs(work: Work, command: PayStatement, account: Account, asset: Asset) -> int:
+    """The atoms that payments of the statements beside it brought, each of which asks for its own part."""
+    atoms = 0
+    for statement in command.beside:
+        for attempt in range(1, ATTEMPTS):
+            known = payment_of(work, payment_id(work, account, _cause(statement, attempt)))
+            if known is None:
+                break
+            if known.state == PaymentState.SUCCEEDED.value:
+                receipt = record_of(work, RECEIPT + known.id[4:])
+                went = receipt.back if isinstance(receipt, ReceiptLine) else "0"
+                atoms += Money.parse(known.amount, asset).atoms - Money.parse(went, asset).atoms
+    return atoms
+
+
+def _cause(statement: str, attempt: int) -> str:
+    return statement if attempt == 1 else f"{statement}/{attempt}"
+
+
 def pay(work: Work, command: PayStatement) -> Outcome:
     """Make the payment of a statement: the one that is under way, or the next attempt.
 
@@ -51,7 +72,7 @@ def pay(work: Work, command: PayStatement) -> Outcome:
     account = work.numbered(read_number(command.account))
     asset = work.asset_of(account)
     for attempt in range(1, ATTEMPTS):
-        cause = command.statement if attempt == 1 else f"{command.statement}/{attempt}"
+        cause = _cause(command.statement, attempt)
         known = payment_of(work, payment_id(work, account, cause))
         if known is None:
             break
@@ -61,7 +82,8 @@ def pay(work: Work, command: PayStatement) -> Outcome:
         raise refuse(RefusalCode.CONFLICT, f"{command.statement} was tried {ATTEMPTS} times.", field="id")
     stored = work.head[0] - len(work.writes.journal)
     fresh = [work.row(n) for n in range(command.upto + 1, stored + 1)] + [body for _, body, _ in work.writes.journal]
-    still = Money.parse(command.due, asset).atoms - command.came - came_in(fresh, account.public, asset)
+    came = command.came + came_in(fresh, account.public, asset) - _theirs(work, command, account, asset)
+    still = Money.parse(command.due, asset).atoms - came
     atoms = nearest(max(0, still), minor_unit(asset), Rounding.UP) * minor_unit(asset)
     if not atoms:
         raise refuse(RefusalCode.CONFLICT, "nothing is open of this statement.", field="id", fix="It is paid already.")

@@ -21,10 +21,11 @@ from apportion.model.account import Account
 from apportion.model.funding import FundingLine
 from apportion.model.ids import number_id, read_key, read_number
 from apportion.model.payment import LIVE, EndPayment, PaymentLine, PaymentState, SendPayment
+from apportion.model.processor import Known, PaymentOrder, PaymentResult
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import Known, Outside, PaymentOrder, PaymentResult, PayoutPort
+from apportion.ports import Outside, PayoutPort
 
 AT_ONCE = 50  # calls under way at the same time
 Write = Callable[[Any, Callable[[], None]], None]

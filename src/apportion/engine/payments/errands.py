@@ -20,11 +20,13 @@ from apportion.engine.payments.clearing import CARD, REFUND, read_record
 from apportion.engine.payments.deeds import details_of
 from apportion.model.card import CardCommand, CardLine, EndCard, EndRefund, RefundLine, SendRefund
 from apportion.model.ids import read_number
+from apportion.model.notice import CardKept
 from apportion.model.payment import LIVE, PaymentState
+from apportion.model.processor import Known, PaymentResult, RefundOrder
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import CardKept, Known, Outside, PaymentPort, PaymentResult, RefundOrder
+from apportion.ports import Outside, PaymentPort
 
 Write = Callable[[CardCommand, Callable[[], None]], None]
 CARD_SECONDS = 24 * 3600  # so long a payer has to give a card

@@ -21,6 +21,7 @@ from apportion.model.access import AccessRole, Credential
 from apportion.model.card import ChargebackLine, ReceiptLine, RefundLine, RequestRefund
 from apportion.model.command import Outcome
 from apportion.model.ids import read_key
+from apportion.model.journal import StatementLine
 from apportion.model.statement import Statement
 
 PACK = 1000  # so many charges an evidence pack shows at most
@@ -221,31 +222,36 @@ def evidence(engine: Engine, call: Call) -> Evidence:
     line: ChargebackLine = deeds.record(engine, call.id, ChargebackLine)
     paid = find_payment(engine, line.payment)
     owner = engine.books.owners().get(line.account, "")
-    found, after, upto = _paid_for(engine, paid.cause.partition("/")[0], line.account)
-    if found is None:
+    asked, after, upto = _paid_for(engine, paid.cause.partition("/")[0], line.account)
+    found = billing.document(engine, asked) if asked is not None else None
+    if asked is None:
         receipts = engine.store.seen(engine.tenant, [read_key(paid.id)])
         after, upto = next((seen.n for seen in receipts.values()), 0), engine.store.head(engine.tenant, 0)[0]
     sight = Sight(engine, Credential("", engine.tenant_name, AccessRole.USER, "", "", owner))
     charges = list(_charges(engine, line.account, after, upto))
+    if asked is not None and asked.covers:
+        charges = [one for one in charges if one.usage.source in asked.covers]
+    statement = found if isinstance(found, Statement) else None
     return Evidence(
-        _view(line), payment_view(paid), owner, found, tuple(sight.charge_view(one) for one in charges[:PACK]),
+        _view(line), payment_view(paid), owner, statement, tuple(sight.charge_view(one) for one in charges[:PACK]),
         max(0, len(charges) - PACK),
     )  # fmt: skip
 
 
-def _paid_for(engine: Engine, statement: str, account: str) -> tuple[Statement | None, int, int]:
-    """The statement that a payment paid, and between which rows of the books its charges stand."""
-    after = 0
-    for line in billing.listing(engine):
-        if line.account != account:
-            continue
-        key = read_key(line.id)
-        n = engine.store.seen(engine.tenant, [key])[key].n
-        if line.id == statement:
-            document = billing.document(engine, line)
-            return (document if isinstance(document, Statement) else None), after, n
-        after = n
-    return None, 0, 0
+def _paid_for(engine: Engine, statement: str, account: str) -> tuple[StatementLine | None, int, int]:
+    """The statement that a payment paid, and between which rows of the books its charges stand.
+
+    That is from the last one of another period on; those of a session may stand anywhere before it.
+    """
+    lines = [line for line in billing.listing(engine) if line.account == account]
+    asked = next((line for line in lines if line.id == statement), None)
+    if asked is None:
+        return None, 0, 0
+    periods = [line for line in lines[: lines.index(asked)] if not line.covers and line.period != asked.period]
+    before = periods[-1:] if not asked.covers else []
+    keys = [read_key(line.id) for line in (*before, asked)]
+    rows = engine.store.seen(engine.tenant, keys)
+    return asked, rows[keys[0]].n if before else 0, rows[keys[-1]].n
 
 
 def _charges(engine: Engine, account: str, after: int, upto: int) -> Iterator[Record]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from apportion.engine import billing
 from apportion.engine.engine import Engine
 from apportion.engine.exchange import Currency, Input, Name, Text
 from apportion.engine.payments import deeds
@@ -23,8 +24,8 @@ from apportion.model.account import Account
 from apportion.model.card import AskCard, CardLine, EndCard, PayStatement
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id, read_key
-from apportion.model.statement import Statement
-from apportion.ports import CardAsked
+from apportion.model.notice import CardAsked
+from apportion.model.statement import CreditNote, Statement
 
 WAIT = 20.0  # seconds that a processor has to say where a card is given
 
@@ -173,14 +174,16 @@ def pay_statement(engine: Engine, call: Call) -> list[object]:
         Refused: NOT_FOUND, also when it is another's, or no statement of a payer.
     """
     document = Sight(engine, call.caller).statement(call.id)
-    if not isinstance(document, Statement):
+    if not isinstance(document, Statement) or isinstance(document, CreditNote):
         raise nothing()
     key = read_key(document.id)
     n, upto = engine.store.seen(engine.tenant, [key])[key].n, engine.store.head(engine.tenant, 0)[0]
     rows = (body for _, body, _ in engine.store.journal(engine.tenant, 0, n, upto))
     came = came_in(rows, document.account, engine.books.asset(document.currency))
     given: PayInput = call.given
-    return [PayStatement(document.id, document.account, document.due, came, upto, given.method)]
+    others = set(document.beside) - {document.number}
+    beside = tuple(line.id for line in billing.listing(engine) if line.number in others) if others else ()
+    return [PayStatement(document.id, document.account, document.due, came, upto, given.method, beside)]
 
 
 def statement_told(engine: Engine, call: Call, outcomes: Sequence[Outcome]) -> PaymentAnswer:

@@ -11,11 +11,11 @@ from apportion.engine.payments.decision import minor_unit
 from apportion.engine.settling.payees import payee_of
 from apportion.errors import Refused
 from apportion.model.ids import read_number
+from apportion.model.processor import PaymentOrder
 from apportion.model.settlement import EndPayout, PayoutLine, SendPayout
 from apportion.money import Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
-from apportion.ports import PaymentOrder
 
 
 class Paymaster(Cashier):

@@ -12,12 +12,13 @@ from datetime import datetime
 
 import msgspec
 
-from apportion.engine.billing import Issuing
 from apportion.engine.close import true_up
 from apportion.engine.engine import Engine
 from apportion.engine.settling.netted import owed_of, transfers, units_of
 from apportion.engine.settling.standing import LAST, NUMBER, last_run, last_settlement, settlement_key
 from apportion.engine.settling.window import Legs, Moved
+from apportion.engine.statements.issuing import Issuing
+from apportion.engine.statements.wishes import Wishes
 from apportion.engine.terms import Terms
 from apportion.engine.unbilled import Party, Unbilled
 from apportion.engine.work import Work
@@ -92,7 +93,7 @@ class _Settling:
         """Where the last settlement left each account."""
         by_id = {number_id("pos", party.account.id): party for party in unbilled.parties.values()}
         for id, course in self._store.courses(self._tenant, sorted(by_id)).items():
-            by_id[id].last = _as_last(_POSITION.decode(course.line), str(by_id[id].asset))
+            by_id[id].go_on(_as_last(_POSITION.decode(course.line), str(by_id[id].asset)))
 
     def _currency(self, asset: Asset, parties: list[Party], legs: Legs) -> SettlementLine:
         key = settlement_key(str(asset), self._head)
@@ -120,7 +121,8 @@ class _Settling:
 
     def _issuing_for(self, settlement: str) -> Issuing:
         if self._issuing is None:
-            return Issuing(self._engine, self._work, settlement)
+            wishes = Wishes(self._terms.catalog, self._engine.tenant_name)
+            return Issuing(self._engine, wishes, self._work, settlement)
         self._issuing.goes_with(settlement)
         return self._issuing
 
@@ -138,7 +140,7 @@ class _Settling:
         assert self._issuing is not None
         if spans or party.loose:
             end = max(now, begun)
-            self._issuing.advise(party, tally, Period(number, min(begun, end), end), self._terms.catalog)
+            self._issuing.advise(party, tally, Period(number, min(begun, end), end))
         line = position_line(settlement, party, moved, self._work.at)
         assert atoms_of(line.closing, asset) == party.account.posted, f"{line.id} is not what {line.account} has"
         return line

@@ -24,9 +24,11 @@ from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.sessions import PREFIX, Sessions
 from apportion.engine.verify.settling import Settlings
+from apportion.engine.verify.statements import Statements
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
 from apportion.model.charge import Charge
+from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, CapLine
 from apportion.model.ids import key_id
 from apportion.model.journal import (
@@ -79,7 +81,7 @@ class Audit:
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
-        self.statements: dict[str, str] = {}
+        self.statements = Statements(self.findings, self.books)
         self.courses: dict[str, tuple[str, bytes]] = {}
         self.closings = Closings(self.findings, self.books, self.rerating)
         self.latest = b""
@@ -97,6 +99,7 @@ class Audit:
             Checkpoint: self._checkpoint,
             CloseLine: self.closings.close,
             StatementLine: self._statement,
+            LetterLine: self.statements.letter,
             ForgetLine: lambda row, index, line: self.forgotten.add(line.party),
             ZonesLine: lambda row, index, line: self.zones.add(line.version),
             PlanLine: self.plans.course,
@@ -158,6 +161,7 @@ class Audit:
         self.funding.row_ends(row)
         self.cards.row_ends(row)
         self.market.row_ends(row)
+        self.statements.row_ends(row)
         self.settlings.row_ends(row, self.chain.head)
         return keyed
 
@@ -238,15 +242,13 @@ class Audit:
         self.payments.entry(row, index, line, legs)
         self.cards.entry(row, index, line, legs)
         self.plans.entry(row, index, line, legs)
+        self.statements.entry(row, index, line, legs)
         self.settlings.entry(row, index, line, legs)
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
 
     def _statement(self, row: Row, index: int, line: StatementLine) -> None:
-        self.books.standing(line.account)
-        if line.id in self.statements:
-            self.findings.add("statement", row.place(index), line.id, "the statement was issued before.")
-        self.statements[line.id] = line.digest
+        self.statements.take(row, index, line)
         self.settlings.advice(line)
 
     def _checkpoint(self, row: Row, index: int, line: Checkpoint) -> None:

@@ -134,7 +134,7 @@ class Derived:
 
     def _statements(self) -> None:
         """An issued statement is the one that the books hold the digest of; those of the forgotten are gone."""
-        for name, digest in self.audit.statements.items():
+        for name, digest in self.audit.statements.digests.items():
             body = self.store.document(self.tenant, name)
             if body:
                 self._differs("document", name, name, blake3(body).hexdigest(), digest)

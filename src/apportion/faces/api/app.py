@@ -20,6 +20,7 @@ from apportion.engine import once, verbs
 from apportion.engine.alone import act_once
 from apportion.engine.gather import Job
 from apportion.engine.operations import Once, Operation, Way
+from apportion.engine.statements.operations import FORMS
 from apportion.engine.verbs import Call
 from apportion.errors import RefusalCode, StoreUnavailable, refuse
 from apportion.faces.api import bodies, notices, pages
@@ -28,6 +29,7 @@ from apportion.faces.api.node import Node
 from apportion.faces.api.problems import Declined, absent, encoded, problem_of
 from apportion.faces.api.routes import find
 from apportion.faces.api.watch import Watch
+from apportion.faces.forms import documents_of, file_name, formed
 from apportion.faces.receiving import bounded
 from apportion.model.access import AccessRole, Credential
 from apportion.model.command import Outcome
@@ -137,6 +139,8 @@ class Api:
             body = await bodies.read(headers, receive, operation.body_max)
         query = self._query(operation, scope["query_string"])
         call = Call(caller, id, None, query)
+        if operation.way is Way.READ and getattr(query, "format", "json") != "json":
+            return await self._formed(operation, call)
         if operation.way is Way.READ:
             return Reply(await self.node.read(caller.tenant, lambda engine: _answered(engine, operation, call, body)))
         if operation.way is Way.STREAM:
@@ -259,6 +263,19 @@ class Api:
         if operation.gives in (NewWebhook, WebhookView):
             await self.node.deliveries.changed(call.caller.tenant)
         return Reply(body, operation.status, headers=_REPLAYED if replayed else ())
+
+    async def _formed(self, operation: Operation, call: Call) -> Reply:
+        """Documents for people: as a page, a PDF, lines for a spreadsheet, or plain text."""
+        form = call.query.format
+
+        def ask(engine: Any) -> tuple[bytes, str]:
+            documents = documents_of(operation.run(engine, call))
+            return formed(documents, form), file_name(documents[0], form)
+
+        body, name = await self.node.read(call.caller.tenant, ask)
+        shown = b"attachment" if form in ("pdf", "csv") else b"inline"
+        headers = ((b"content-disposition", shown + f'; filename="{name}"'.encode()),)
+        return Reply(body, media=FORMS[form].encode(), headers=headers)
 
     async def _watch(self, operation: Operation, call: Call, scope: Scope, receive: Receive) -> Reply:
         """Events as they happen, until the caller goes, its key ends, or the node stops."""

@@ -20,14 +20,16 @@ from apportion.engine.gather import Full, Gatherer, Job
 from apportion.engine.payments.cashier import Cashier, Pace
 from apportion.engine.payments.errands import Errands
 from apportion.engine.settling.paymaster import Paymaster
+from apportion.engine.statements.postman import Postman
 from apportion.errors import NotFound, StoreUnavailable
 from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
 from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
+from apportion.faces.mailing import letter_of
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
-from apportion.ports import PaymentPort, PayoutPort, ProviderPort
+from apportion.ports import Notifier, PaymentPort, PayoutPort, ProviderPort
 
 T = TypeVar("T")
 Opener = Callable[[], dict[str, Engine]]
@@ -113,6 +115,19 @@ class Node:
 
         self.outside.submit(work, seconds, ended)
         return await waiter
+
+    def mail_by(self, port: Notifier) -> None:
+        """Send statements to payers who want them by e-mail from now on; before the start."""
+        for name, engine in self.engines.items():
+            postman = Postman(
+                engine, port, self.outside, self._box(name), letter_of,
+                lambda statement: self.note("a statement could not be sent", statement=statement),
+            )  # fmt: skip
+            self.gatherer.also(name, lambda look=postman.look: None if self.draining else look())  # type: ignore[misc]
+
+    def _box(self, tenant: str) -> Callable[[Callable[[Engine], None]], None]:
+        """Where a postman hands in what became of a letter. What is not taken now is sent again."""
+        return lambda note: self.gatherer.submit(Job(tenant, act=note))
 
     def broker_by(self, port: ProviderPort) -> None:
         """Ask provider nodes this way, and tell them when what they agreed to has ended; before the start."""

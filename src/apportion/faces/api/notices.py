@@ -22,8 +22,9 @@ from apportion.faces.api.node import Node
 from apportion.faces.api.problems import Declined
 from apportion.model.card import HearChargeback, HearPayout, HearRefund, PayoutItem
 from apportion.model.command import Outcome
+from apportion.model.notice import Deposit, DepositItem, Notice
 from apportion.model.payment import LIVE
-from apportion.ports import Deposit, DepositItem, Notice, PaymentPort
+from apportion.ports import PaymentPort
 
 PATH, END = "/v1/processors/", "/events"
 BODY_MAX, SECONDS = 1 << 18, 15.0

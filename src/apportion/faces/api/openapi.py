@@ -130,6 +130,7 @@ def _success(operation: Operation, named: dict[int, Any]) -> dict[str, Any]:
         content = {operation.media[0]: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": plain(named[id(operation.gives)])}}
+        content |= {media.partition(";")[0]: {"schema": {"type": "string"}} for media in operation.forms}
     return {"description": operation.does, "headers": headers, "content": content}
 
 

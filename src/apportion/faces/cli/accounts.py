@@ -1,21 +1,17 @@
-"""What the books say of accounts: ``balance`` and ``statement``."""
+"""What the books say of accounts: ``balance``."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
-from apportion.faces.cli.reach import Reach, changing, reading
-from apportion.faces.tables import Table, write_json, write_table
+from apportion.faces.cli.options import PLACE, TABLE, Place, TableAnswer
+from apportion.faces.cli.reach import Reach, reading
+from apportion.faces.tables import Table
 
 if TYPE_CHECKING:
     from apportion.engine.query import AccountView
-    from apportion.model.statement import Document
 
 COLUMNS = ("id", "role", "owner", "currency", "posted", "held", "available")
-_NUMBER = re.compile(r"[SR]-[0-9]+", re.ASCII)
 
 
 def balance(
@@ -62,72 +58,3 @@ def known(books: Reach, name: str, role: str = "") -> list[AccountView]:
             fix="List them with apportion balance.",
         )
     return found
-
-
-def statement(
-    party: str = "",
-    /,
-    *,
-    period: str = "",
-    format: Literal["text", "html", "json", "csv"] = "text",
-    out: str = "",
-    place: Place = PLACE,
-    answer: Answer = ANSWER,
-) -> None:
-    """Statements for payers, remittance advices for providers.
-
-    Such as: apportion statement ada --period 2026-11
-
-    Issued once and kept for ever: asked for again, the same document comes back. Every amount is rounded once, at the
-    edge, and the lines add up to the total.
-
-    Args:
-        party: A payer, a provider, an account id, or a document (S-000001, R-000001, stm_…); everybody when not given.
-        period: The period, such as 2026-11; every period that has ended when not given.
-        format: text (when not given), html, json or csv.
-        out: Write one file a document into this folder.
-    """
-    form = "json" if answer.json else format
-    documents = _documents(party, period, place)
-    if out:
-        files = [str(_written(one, form, Path(out))) for one in documents]
-        answer.give({"files": files}, f"Wrote {len(files)} documents to {out}.")
-    elif form == "json":
-        write_json(documents)
-    elif form == "text" and len(documents) != 1:
-        columns = ("number", "name", "period", "total", "currency")
-        write_table(Table.of(documents, columns))
-        print("\nRead one: apportion statement NUMBER. Write all: apportion statement --out DIR --format html.")
-    else:
-        print("\n".join(_rendered(one, form) for one in documents))
-
-
-def _documents(party: str, period: str, place: Place) -> list[Document]:
-    if party.startswith("stm_") or _NUMBER.fullmatch(party):
-        with reading(place) as books:
-            return [books.document(party)]
-    with changing(place) as books:
-        return books.documents(party, period)
-
-
-def _rendered(document: Document, form: str) -> str:
-    import json
-
-    import msgspec
-
-    from apportion.stages.statement import as_csv, as_text
-
-    if form == "html":
-        from apportion.faces.pages.build import document_page
-
-        return document_page(document)
-    if form == "json":
-        return json.dumps(msgspec.to_builtins(document), indent=2) + "\n"
-    return as_text(document) if form == "text" else as_csv(document)
-
-
-def _written(document: Document, form: str, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{document.number}.{'txt' if form == 'text' else form}"
-    file.write_text(_rendered(document, form), encoding="utf-8")
-    return file

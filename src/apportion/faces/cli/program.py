@@ -28,6 +28,7 @@ from apportion.faces.cli import (
     sessions,
     settling,
     start,
+    statements,
     trust,
 )
 from apportion.faces.cli.failure import report
@@ -51,7 +52,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.payee,
         settling.oblige,
     ],
-    "Look": [accounts.balance, accounts.statement, inquiry.explain, inquiry.trace, cards.clearing],
+    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
 }

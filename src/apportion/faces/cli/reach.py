@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from apportion.faces.plans import Plans
     from apportion.faces.reading import Commands
     from apportion.faces.sessions import Sessions
+    from apportion.faces.statements import Statements
     from apportion.faces.stocks import Stocks
     from apportion.model.access import KeyView, NewKey
     from apportion.model.catalog import Catalog
     from apportion.model.command import ChargeUsage, RejectUsage
-    from apportion.model.statement import Document
 
 _BATCH = 1000
 _LAST = b'{"type":"end"'
@@ -81,14 +81,6 @@ class Reach(ABC):
         """A record in plain words."""
 
     @abstractmethod
-    def document(self, name: str) -> Document:
-        """One statement or remittance advice by id or number."""
-
-    @abstractmethod
-    def documents(self, party: str, period: str) -> list[Document]:
-        """Statements and advices of a period, issued now where there are none yet."""
-
-    @abstractmethod
     def lines(self, going: Going) -> Iterator[bytes]:
         """The lines of an export; ``going`` is told how many rows of how many are done (0 when nobody knows)."""
 
@@ -117,6 +109,13 @@ class Reach(ABC):
         from apportion.faces.plans import Plans
 
         return Plans(self.ask, self.pages)
+
+    @property
+    def statements(self) -> Statements:
+        """The verbs of statements."""
+        from apportion.faces.statements import Statements
+
+        return Statements(self.ask, self.pages)
 
     @property
     def stocks(self) -> Stocks:
@@ -203,16 +202,6 @@ class Here(Reach):
         from apportion.engine.inquiry import explain
 
         return explain(self.engine, id, view)
-
-    def document(self, name: str) -> Document:
-        from apportion.engine import billing
-
-        return billing.find(self.engine, name)
-
-    def documents(self, party: str, period: str) -> list[Document]:
-        from apportion.engine import billing
-
-        return billing.issue(self.engine, period or None, party or None)
 
     def lines(self, going: Going) -> Iterator[bytes]:
         from apportion.engine.export import export
@@ -322,21 +311,6 @@ class There(Reach):
 
     def explain(self, id: str, view: View) -> Explanation:
         return self.client.explain(id, "=".join(filter(None, [view.kind, view.name])))
-
-    def document(self, name: str) -> Document:
-        return self.client.statement(name)
-
-    def documents(self, party: str, period: str) -> list[Document]:
-        """An operator issues what is due; who may not, is shown what was issued."""
-        from apportion.model.access import AccessRole
-
-        if self.client.me().role is AccessRole.OPERATOR:
-            listed = list(self.client.issue(period, party))
-        else:
-            mine = {view.id for view in self.client.accounts(party)} if party else set()
-            listed = [one for one in self.client.statements() if period in ("", one.period)]
-            listed = [one for one in listed if not party or one.account in mine]
-        return [self.client.statement(one.id) for one in listed]
 
     def lines(self, going: Going) -> Iterator[bytes]:
         from apportion.errors import StoreUnavailable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from apportion.faces.cli.hearing import HEARING, Hearing
+from apportion.faces.cli.mailing import MAILING, Mailing
 from apportion.faces.cli.options import ANSWER, PLACE, TABLE, Answer, Place, TableAnswer
 from apportion.faces.cli.payments import PAYING, Paying
 from apportion.faces.cli.reach import beginning, changing, reading
@@ -22,6 +23,7 @@ def serve(
     allow_private_addresses: bool = False,
     paying: Paying = PAYING,
     hearing: Hearing = HEARING,
+    mailing: Mailing = MAILING,
     place: Place = PLACE,
 ) -> int:
     """A node: the API over HTTP, for many clients at once, on one store.
@@ -46,10 +48,12 @@ def serve(
         if (error.name or "").startswith("apportion."):
             raise
         raise Misconfigured(f"Serving needs more packages ({error.name}): pip install 'apportion[serve]'") from error
-    return _serve(Serving(host, port, drain_seconds=drain), log, place, (paying, hearing, allow_private_addresses))
+    return _serve(
+        Serving(host, port, drain_seconds=drain), log, place, ((paying, hearing, mailing), allow_private_addresses)
+    )
 
 
-def _serve(serving: Serving, log: str, place: Place, outside: tuple[Paying, Hearing, bool]) -> int:
+def _serve(serving: Serving, log: str, place: Place, outside: tuple[tuple[Paying, Hearing, Mailing], bool]) -> int:
     from apportion.faces.api.node import Node
     from apportion.faces.api.server import listen
     from apportion.faces.api.server import serve as run
@@ -61,9 +65,9 @@ def _serve(serving: Serving, log: str, place: Place, outside: tuple[Paying, Hear
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     engines = open_tenants(place.store, [place.tenant], address=f"http://{_host(here)}:{port}")
     node = Node(engines, lambda: open_tenants(place.store, writable=False))
-    for told in outside[:2]:
-        told.begin(node, private=outside[2])
-    node.broker_by(open_providers(signer=next(iter(engines.values())).signer, private=outside[2]))
+    for told in outside[0]:
+        told.begin(node, private=outside[1])
+    node.broker_by(open_providers(signer=next(iter(engines.values())).signer, private=outside[1]))
     secret = node.first_key(place.tenant)
     if secret:
         print(f"operator key, shown this once: {secret}", flush=True)

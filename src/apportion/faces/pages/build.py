@@ -9,9 +9,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from apportion.faces.pages.flow import NARROW, PAYER, PROVIDER, SERVICE, TAX, WIDE, Flow, Node, flow_svg
+from apportion.faces.pages.flow import NARROW, PAYER, PROVIDER, SERVICE, TAX, WIDE, Flow, Node, condense, flow_svg
+from apportion.faces.pages.phrases import phrases_of
 from apportion.model.statement import Document, Measured, Remittance, Section, Statement, TookPart
 from apportion.stages.statement import amount_of, day, decimals, grouped, price_of, quantity, span
+
+SHOWN = 10  # so many of a document's lines are drawn; the others are one
 
 
 def document_page(document: Document) -> str:
@@ -19,9 +22,13 @@ def document_page(document: Document) -> str:
     if isinstance(document, Statement):
         taxed = any(tax.name for tax in document.taxes)
         figure = _figure(statement_flow(document), document)
-        return _environment().get_template("statement.html").render(d=document, taxed=taxed, figure=figure)
+        return (
+            _environment()
+            .get_template("statement.html")
+            .render(d=document, taxed=taxed, figure=figure, say=phrases_of(document))
+        )
     figure = _figure(remittance_flow(document), document)
-    return _environment().get_template("remittance.html").render(d=document, figure=figure)
+    return _environment().get_template("remittance.html").render(d=document, figure=figure, say=phrases_of(document))
 
 
 def page(template: str, **values: Any) -> str:
@@ -32,16 +39,17 @@ def page(template: str, **values: Any) -> str:
 def statement_flow(s: Statement) -> Flow:
     """What a payer sees of the flow: services, their parts of the fee, tax. Never what anybody earned."""
     places = len(s.total.partition(".")[2])
-    flow = Flow(s.currency, places)
+    flow = Flow(s.currency, places, written=phrases_of(s).figures)
     me = Node("me", s.name, PAYER, 0)
     for section in s.sections:
-        service = Node(f"s:{section.service}", section.name, SERVICE, 1)
+        whose = f"{section.payer or section.account}: " if section.account else ""
+        service = Node(f"s:{section.account}:{section.service}", whose + section.name, SERVICE, 1)
         for item in section.items:
             net, tax = (int(text.replace(".", "")) for text in (item.net, item.tax))
             flow.add(me, service, net + tax)
             flow.add(service, Node(f"i:{section.service}:{item.label}", item.label, PROVIDER, 2), net)
-            flow.add(service, Node("tax", item.category or "tax", TAX, 2), tax)
-    return flow
+            flow.add(service, Node(f"tax:{item.category}", item.category.upper() or "tax", TAX, 2), tax)
+    return condense(flow, 2, SHOWN, "lines")
 
 
 def remittance_flow(r: Remittance) -> Flow:
@@ -91,7 +99,7 @@ def _environment() -> Environment:
         measured=_measured,
         nonzero=lambda text: bool(text.strip("-0.")),
         flip=lambda text: grouped(text[1:] if text.startswith("-") else text),
-        deliverers=_deliverers,
+        deliverers=deliverers,
         brief=lambda name: name.partition(" (")[0],
         sentence=lambda text: text[:1].upper() + text[1:],
     )
@@ -102,7 +110,7 @@ def _measured(measured: Measured) -> str:
     return quantity(measured.quantity, measured.unit)
 
 
-def _deliverers(section: Section) -> list[tuple[str, list[TookPart]]]:
+def deliverers(section: Section) -> list[tuple[str, list[TookPart]]]:
     """Who delivered a service, by part."""
     parts: dict[str, list[TookPart]] = {}
     for took in section.providers:

@@ -6,7 +6,7 @@ the widths of all bands between two columns add up exactly to the height of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -31,6 +31,13 @@ STYLE = """
 .fl .tax{fill:#8f98a8}.fl .sponsor{fill:#e5a54b}.fl .b{opacity:.34}}
 @media print{.fl text{fill:#1c2430}.fl .a{fill:#5a6473}.fl .halo text{stroke:#fff}}
 """
+#: for paper: one font, no dark sheet, and no query that a printer's reader would not know
+PRINTED = """
+text{font-family:"Libertinus Serif";font-size:14.5px;fill:#1c2430}
+.n{font-weight:600}.a{fill:#5a6473}.halo text{stroke:#ffffff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}
+.payer{fill:#4c6a92}.service{fill:#2b3648}.provider{fill:#1b8272}.platform{fill:#7a57b5}
+.tax{fill:#8b93a1}.sponsor{fill:#c47d1c}.b{opacity:.28}
+"""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -44,12 +51,16 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Flow(msgspec.Struct):
-    """Amounts (atoms of 10^−``scale`` ``currency``) by (source, target); every node is named in ``nodes``."""
+    """Amounts (atoms of 10^−``scale`` ``currency``) by (source, target); every node is named in ``nodes``.
+
+    ``written`` is how figures are written, when not as in English.
+    """
 
     currency: str
     scale: int
     nodes: dict[str, Node] = {}
     links: dict[tuple[str, str], int] = {}
+    written: Callable[[str], str] = str
 
     def add(self, source: Node, target: Node, atoms: int) -> None:
         """Add to the band between two nodes; what is not above zero is no band."""
@@ -94,6 +105,8 @@ class Canvas(msgspec.Struct, frozen=True):
 
 
 WIDE = Canvas()
+#: for a sheet of A4: lower, so that it stands beside what it explains
+PAPER = Canvas(width=760, height=150, left=150, right=250, slot=19)
 NARROW = Canvas(width=380, height=230, left=112, right=122, slot=31, letters=16, two_lines=True)
 
 
@@ -116,7 +129,7 @@ def condense(flow: Flow, column: int, keep: int, words: str) -> Flow:
         return flow
     gone = {node.id for node in plain[keep:]}
     rest = Node(f"rest-{column}", f"{len(gone):,} more {words}", plain[0].kind, column, len(gone))
-    less = Flow(flow.currency, flow.scale)
+    less = Flow(flow.currency, flow.scale, written=flow.written)
     for (source, target), atoms in flow.links.items():
         ends = [rest if end in gone else flow.nodes[end] for end in (source, target)]
         less.add(ends[0], ends[1], atoms)
@@ -176,7 +189,7 @@ def _bands(
     ]
 
 
-def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE) -> str:
+def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE, style: str = STYLE) -> str:
     """The figure as one ``<svg>``; ``name`` makes its ids unique on a page, ``title`` is what it is called."""
     bars, bands, tall = place(flow, canvas)
     size = "fl sm" if canvas.two_lines else "fl"
@@ -184,7 +197,7 @@ def flow_svg(flow: Flow, *, name: str, title: str, canvas: Canvas = WIDE) -> str
         f'<svg class="{size}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {canvas.width} {_px(tall)}" role="img" '
         f'aria-labelledby="{name}-t {name}-d">',
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(_described(flow))}</desc>',
-        f"<style>{STYLE}</style>",
+        f"<style>{style}</style>",
     ]
     for band in bands:
         kind = flow.nodes[band.source if flow.nodes[band.source].column == 0 else band.target].kind
@@ -250,7 +263,7 @@ def _amount(flow: Flow, atoms: int) -> str:
     rounded = (2 * atoms + grain) // (2 * grain)
     if not rounded and atoms:
         return f"< {decimal_text(1, places)} {flow.currency}"
-    return f"{grouped(decimal_text(rounded, places))} {flow.currency}"
+    return f"{flow.written(grouped(decimal_text(rounded, places)))} {flow.currency}"
 
 
 def _px(hundredths: int) -> str:

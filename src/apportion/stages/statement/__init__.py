@@ -7,10 +7,12 @@ from apportion.stages.statement.compose import Heading, Stated, compose_remittan
 from apportion.stages.statement.figures import amount_of, day, decimals, grouped, price_of, quantity, span
 from apportion.stages.statement.render import as_csv, as_text
 from apportion.stages.statement.tally import PayerTally, ProviderTally, atoms_of
+from apportion.stages.statement.told import Manner
 from apportion.stages.statement.words import Words
 
 __all__ = [
     "Heading",
+    "Manner",
     "PayerTally",
     "ProviderTally",
     "Stated",

@@ -64,6 +64,12 @@ def day(instant: str, zone: str) -> str:
     return f"{local.day} {local:%B %Y}"
 
 
+def local_day(instant: str, zone: str, *, before: bool = False) -> tuple[int, int, int]:
+    """Year, month and day of an instant, in local time; with ``before`` of the last moment before it."""
+    local = datetime.fromisoformat(instant).astimezone(zone_of(zone)) - timedelta(microseconds=before)
+    return local.year, local.month, local.day
+
+
 def last_day(end: str, zone: str) -> str:
     """The last local date before an exclusive end."""
     local = datetime.fromisoformat(end).astimezone(zone_of(zone)) - timedelta(microseconds=1)
@@ -72,7 +78,7 @@ def last_day(end: str, zone: str) -> str:
 
 def span(start: str, end: str, zone: str) -> str:
     """A period in words: ``1 to 31 August 2016``."""
-    first, last = day(start, zone), last_day(end, zone)
+    first, last = day(start, zone), last_day(max(end, start), zone) if end > start else day(start, zone)
     day_of, _, rest = first.partition(" ")
     if first == last:
         return first

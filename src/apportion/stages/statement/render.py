@@ -7,14 +7,17 @@ import io
 import textwrap
 from collections.abc import Iterator
 
-from apportion.model.statement import Document, Due, Item, Remittance, Seal, Section, Statement
+from apportion.model.statement import CreditNote, Document, Due, Item, Remittance, Seal, Section, Statement
 from apportion.stages.statement.figures import amount_of, day, decimals, grouped, price_of, quantity, span
 from apportion.stages.statement.words import plain
 
 WIDTH = 80
 _MONEY = 14
 _SHOWN_PROVIDERS = 6
-_RECEIVED = {"opening": "Opening value", "bucket": "From a bucket"}
+_RECEIVED = {
+    "opening": "Opening value", "bucket": "From a bucket", "refund": "Paid back to the card",
+    "chargeback": "Charged back by the bank",
+}  # fmt: skip
 
 
 def as_text(document: Document) -> str:
@@ -24,14 +27,12 @@ def as_text(document: Document) -> str:
 
 
 def _statement(s: Statement) -> Iterator[str]:
-    yield from _head("STATEMENT", s, f"for {s.name}")
-    yield _row("Brought forward", s.brought)
-    for received in s.received:
-        word = _RECEIVED.get(received.kind, "Value added")
-        yield _row(f"{word}, {day(received.at, s.zone)}", received.amount, "+")
-    yield _row("Charges of this statement", s.total, "−")
-    yield _rule("·")
-    yield _row(f"Balance, {s.currency}", s.balance)
+    title = "CREDIT NOTE" if isinstance(s, CreditNote) else "STATEMENT"
+    yield from _head(title, s, f"for {s.name}")
+    if len(s.beside) > 1:
+        yield from _small(f"One of several statements of this period: {', '.join(s.beside)}.")
+    else:
+        yield from _account(s)
     yield ""
     yield _due(s)
     for section in s.sections:
@@ -55,9 +56,26 @@ def _statement(s: Statement) -> Iterator[str]:
     yield from _foot(s.seal, s.invented, s.attribution)
 
 
+def _account(s: Statement) -> Iterator[str]:
+    """How the account came from the last document to this one."""
+    yield _row("Brought forward", s.brought)
+    for received in s.received:
+        word = _RECEIVED.get(received.kind, "Value added")
+        amount = received.amount.removeprefix("-")
+        yield _row(f"{word}, {day(received.at, s.zone)}", amount, "+" if amount == received.amount else "−")
+    if isinstance(s, CreditNote):
+        yield _row(f"Given back of {s.corrects}", s.total.removeprefix("-"), "+")
+    else:
+        yield _row("Charges of this statement", s.total, "−")
+    yield _rule("·")
+    yield _row(f"Balance, {s.currency}", s.balance)
+
+
 def _section(section: Section) -> Iterator[str]:
     uses = f"{section.uses:,} use{'s' * (section.uses != 1)}" if section.uses else ""
     free = f", {section.free:,} of them free" if section.free else ""
+    if section.account:
+        yield f"Used by {section.payer or section.account}"
     yield _ends(section.name, uses + free)
     yield _rule()
     for item in section.items:
@@ -65,7 +83,8 @@ def _section(section: Section) -> Iterator[str]:
     if section.providers:
         parts: dict[str, list[str]] = {}
         for took in section.providers:
-            parts.setdefault(plain(took.part), []).append(took.name + " *" * took.invented)
+            over = f" ({took.network})" if took.network else ""
+            parts.setdefault(plain(took.part), []).append(took.name + over + " *" * took.invented)
         for part, names in parts.items():
             more = len(names) - _SHOWN_PROVIDERS
             shown = ", ".join(names[:_SHOWN_PROVIDERS]) + (f" and {more} more" if more > 0 else "")
@@ -88,6 +107,8 @@ def _price(item: Item) -> str:
 
 
 def _due(s: Statement) -> str:
+    if s.preview:
+        return "A preview: nothing is asked for yet."
     if s.due.strip("0."):
         by = f" BY {s.pay_by[:10]}" if s.pay_by else ""
         return _row(f"PLEASE PAY{by}", f"{grouped(s.due)} {s.currency}")
@@ -136,18 +157,20 @@ def _small_in(text: str) -> list[str]:
 
 def _head(title: str, d: Document, whom: str) -> Iterator[str]:
     yield _rule("═")
-    yield _ends(title, d.number)
+    yield _ends(title, "preview" if d.preview else d.number)
     yield _ends(d.issuer, span(d.start, d.end, d.zone))
     yield _rule("═")
     yield ""
     yield _ends(whom, f"account {d.account}")
-    yield _ends("", f"issued {day(d.at, d.zone)}")
+    about = f"session {d.session}" if isinstance(d, Statement) and d.session else ""
+    yield _ends(about, f"{'as of' if d.preview else 'issued'} {day(d.at, d.zone)}")
     yield ""
 
 
 def _foot(seal: Seal, invented: str, attribution: str) -> Iterator[str]:
     yield ""
-    yield from _small(f"Seal: {seal.n:,} rows of the books under {seal.head[:32]}…, signed {seal.at[:19]}Z.")
+    signed = f"signed {seal.at[:19]}Z" if seal.signature else "not signed"
+    yield from _small(f"Seal: {seal.n:,} rows of the books under {seal.head[:32]}…, {signed}.")
     if invented:
         yield ""
         yield from _small("Invented in this example: " + " ".join(invented.split()))
@@ -186,10 +209,11 @@ def as_csv(document: Document) -> str:
     writer.writerow(COLUMNS)
     d = document
     if isinstance(d, Statement):
+        kind = "credit-note" if isinstance(d, CreditNote) else "statement"
         for section in d.sections:
             for i in section.items:
                 _write(writer, (
-                    d.number, "statement", d.account, d.period, section.service or section.name, i.label, i.category,
+                    d.number, kind, _whose(section, d), d.period, section.service or section.name, i.label, i.category,
                     str(i.uses), str(i.shared), i.quantity, i.unit, i.price, i.net, i.tax, i.total, d.currency, "", "",
                 ))  # fmt: skip
     else:
@@ -200,6 +224,11 @@ def as_csv(document: Document) -> str:
                 "", "", "", "", due.payable, d.currency, due.exact, due.credited,
             ))  # fmt: skip
     return out.getvalue()
+
+
+def _whose(section: Section, d: Statement) -> str:
+    """Whose account a line is of."""
+    return section.account or d.account
 
 
 def _write(writer, cells: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]

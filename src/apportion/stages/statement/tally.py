@@ -5,20 +5,20 @@ Weights of lines are counted in 10^−9 atoms: they only decide who takes a roun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from apportion.model.charge import Charge, PriceLine, Share
+from apportion.model.charge import Charge, Share
 from apportion.model.journal import UsageLine
 from apportion.model.statement import Received
 from apportion.money import GRID, Exact, Money, allocate
 from apportion.money.asset import Asset
-from apportion.money.exact import ZERO, decimal_text
+from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import HUNDRED
-from apportion.stages.statement.words import RERATED, Component, Words
+from apportion.stages.statement.told import Category, Manner, ToldLine, taxed, told
+from apportion.stages.statement.words import RERATED, Words
 
-Category = tuple[str, str]
 UNTAXED: Category = ("", "")
 _DENOMINATORS = 64
 
@@ -26,6 +26,29 @@ _DENOMINATORS = 64
 def atoms_of(text: str, asset: Asset) -> int:
     """Decimal text of the books as atoms."""
     return Money.parse(text, asset).atoms
+
+
+class ItemKey(NamedTuple):
+    """What makes a line one line: the ``face`` whose statement it is on, whose use it is, what of, and its tax.
+
+    ``face`` is a provider, or empty where there is one statement; ``account`` is empty for the payer's own use.
+    """
+
+    face: str
+    account: str
+    service: str
+    label: str
+    unit: str
+    category: Category
+
+    @property
+    def name(self) -> str:
+        """By what ties between lines are broken."""
+        whose = (self.account,) if self.account else ()
+        return "\x00".join((*whose, self.service, self.label, self.unit))
+
+
+SectionKey = tuple[str, str, str]
 
 
 class ItemSum(msgspec.Struct):
@@ -39,13 +62,35 @@ class ItemSum(msgspec.Struct):
 
 
 class ServiceSum(msgspec.Struct):
-    """One service as it grows: uses, those that were free, and (part, provider) → how often they took part."""
+    """One service as it grows: uses, those that were free, and (part, provider) → how often they took part.
+
+    ``names`` has the name of each provider, whether it is made up, and its network.
+    """
 
     name: str
     uses: int = 0
     free: int = 0
     took: dict[tuple[str, str], int] = {}
-    names: dict[str, tuple[str, bool]] = {}
+    names: dict[str, tuple[str, bool, str]] = {}
+
+    def use(self, charge: Charge, face: str, words: Words, *, free: bool) -> None:
+        """Count a use, and who took part in it (only the ``face``, when it is a statement of its own)."""
+        self.uses += 1
+        self.free += free
+        for portion in charge.portions:
+            if face in ("", portion.provider):
+                who = (portion.part, portion.provider)
+                self.took[who] = self.took.get(who, 0) + 1
+                if portion.provider not in self.names:
+                    self.names[portion.provider] = (*words.provider(portion.provider), words.network(portion.provider))
+
+    def absorb(self, other: ServiceSum) -> None:
+        """Count what another one has counted."""
+        self.uses += other.uses
+        self.free += other.free
+        self.names |= other.names
+        for who, uses in other.took.items():
+            self.took[who] = self.took.get(who, 0) + uses
 
 
 class CategorySum(msgspec.Struct):
@@ -68,13 +113,15 @@ class Borne(msgspec.Struct, frozen=True):
 class PayerTally:
     """What one payer account used and paid in what one statement will cover."""
 
-    def __init__(self, asset: Asset) -> None:
+    def __init__(self, asset: Asset, manner: Manner | None = None) -> None:
         self.asset = asset
+        self.manner = manner or Manner()
         self.charges = 0
         self.received: list[Received] = []
         self.categories: dict[Category, CategorySum] = {}
-        self.services: dict[str, ServiceSum] = {}
-        self.items: dict[tuple[str, str, str, Category], ItemSum] = {}
+        self.services: dict[SectionKey, ServiceSum] = {}
+        self.items: dict[ItemKey, ItemSum] = {}
+        self.homes: set[str] = set()
         self.invented = ""
         self.attribution = ""
         self.running = False
@@ -99,7 +146,7 @@ class PayerTally:
         before = {category: found.gross for category, found in self.categories.items()}
         for category, _ in self._categories(charge, atoms_of(mine.amount, self.asset), mine):
             atoms = self._category(category).gross - before.get(category, 0)
-            item = self._item(("", f"Drawn for others: {words.service(charge.service)}", "", category))
+            item = self._item(ItemKey("", "", "", f"Drawn for others: {words.service(charge.service)}", "", category))
             item.uses += 1
             item.weight += atoms * GRID
 
@@ -107,7 +154,7 @@ class PayerTally:
         """Count a booking that is no charge, such as rounding paid back; above zero it is to be paid."""
         self.charges += atoms
         self._category(UNTAXED).gross += atoms
-        item = self._item(("", label, "", UNTAXED))
+        item = self._item(ItemKey("", "", "", label, "", UNTAXED))
         item.uses += 1
         item.weight += atoms * GRID
 
@@ -117,23 +164,37 @@ class PayerTally:
         share = atoms_of(mine.amount, asset)
         whole = sum(atoms_of(other.amount, asset) for other in charge.shares) if len(charge.shares) > 1 else share
         self.charges += share
-        service = self.services.get(charge.service)
-        if service is None:
-            service = self.services[charge.service] = ServiceSum(words.service(charge.service))
-        if not charge.origin:
-            service.uses += 1
-            service.free += not share
-        for portion in charge.portions if not charge.origin else ():
-            who = (portion.part, portion.provider)
-            service.took[who] = service.took.get(who, 0) + 1
-            if portion.provider not in service.names:
-                service.names[portion.provider] = words.provider(portion.provider)
         split = self._categories(charge, share, mine)
+        faces = {portion.provider for portion in charge.portions} if self.manner.split else {""}
+        home = words.home(charge.tariff)
+        self.homes |= {home} if home else set()
         if share:
             own = next((p.quantities for p in usage.payers if p.payer == mine.account), {})
             borne = Borne(share, whole, own, len(usage.payers) > 1, split)
-            for line, exact, said in _told(charge, mine, words):
-                self._line(charge.service, line, exact, borne, said)
+            for line in told(charge, mine, words, self.manner):
+                face = line.provider if self.manner.split else ""
+                faces.add(face)
+                self._line((face, "", charge.service), line, borne)
+        for face in sorted(faces):
+            service = self.services.setdefault((face, "", charge.service), ServiceSum(words.service(charge.service)))
+            if not charge.origin:
+                service.use(charge, face, words, free=not share)
+
+    def absorb(self, other: PayerTally, account: str) -> None:
+        """Count what another account was charged, under its name: its statement is this one."""
+        self.charges += other.charges
+        self.received += other.received
+        self.running = self.running or other.running
+        self.homes |= other.homes
+        self.invented, self.attribution = self.invented or other.invented, self.attribution or other.attribution
+        for category, found in other.categories.items():
+            mine = self._category(category)
+            mine.gross += found.gross
+            mine.tax += found.tax
+        for (face, _, service), counted in other.services.items():
+            self.services.setdefault((face, account, service), ServiceSum(counted.name)).absorb(counted)
+        for key, item in other.items.items():
+            self.items[key._replace(account=account)] = item
 
     def _categories(self, charge: Charge, share: int, mine: Share) -> list[tuple[Category, int]]:
         """Tax categories of a charge with their bases; this payer's part of each is counted."""
@@ -153,16 +214,17 @@ class PayerTally:
             self._category(category).tax += _part_of(tax, charge, mine) if tax else 0
         return split
 
-    def _line(self, service: str, line: PriceLine, exact: Exact, borne: Borne, said: Component) -> None:
+    def _line(self, section: SectionKey, one: ToldLine, borne: Borne) -> None:
         """Count one price line in each category that it falls into."""
+        line, exact, said, _ = one
         if not exact.num and (line.component == RERATED or not line.quantity.strip("0.")):
             return
-        for category, part, of in _taxed(said, borne.split):
+        for category, part, of in taxed(said, borne.split):
             weight = exact.num * part * self.asset.unit * GRID // (exact.den * of)
             if said.included and category[1]:
                 rate = Exact.parse(category[1])
                 weight = weight * HUNDRED * rate.den // (HUNDRED * rate.den + rate.num)
-            item = self._item((service, said.label, said.unit, category))
+            item = self._item(ItemKey(*section, said.label, said.unit, category))
             item.uses += 1
             item.weight += weight if borne.share == borne.whole else weight * borne.share // borne.whole
             item.shared += borne.shared
@@ -174,7 +236,7 @@ class PayerTally:
     def _category(self, category: Category) -> CategorySum:
         return self.categories.setdefault(category, CategorySum())
 
-    def _item(self, key: tuple[str, str, str, Category]) -> ItemSum:
+    def _item(self, key: ItemKey) -> ItemSum:
         return self.items.setdefault(key, ItemSum())
 
 
@@ -185,57 +247,6 @@ def _part_of(tax: int, charge: Charge, mine: Share) -> int:
     weights = [Exact.parse(share.amount.lstrip("-")) for share in charge.shares]
     parts = allocate(tax, weights, [share.account for share in charge.shares]).shares
     return parts[charge.shares.index(mine)]
-
-
-def _weighed(charge: Charge) -> Iterator[tuple[PriceLine, Exact]]:
-    """Price lines with their exact amounts; what re-rating changed is what the other lines do not explain."""
-    for line in charge.lines:
-        if line.component == RERATED:
-            exact = Exact.parse(charge.amount)
-            for other in charge.lines:
-                if other.component != RERATED:
-                    exact = exact - Exact.parse(other.exact)
-            yield line, exact
-        else:
-            yield line, Exact.parse(line.exact)
-
-
-def _served(charge: Charge, mine: Share) -> Iterator[tuple[PriceLine, Exact]]:
-    """Price lines of the tariffs that served this payer, so weighed that they still come to the whole charge."""
-    lines = list(_weighed(charge))
-    own = [(line, exact) for line, exact in lines if not mine.terms or line.tariff in ("", *mine.terms)]
-    whole, part = (sum((exact for _, exact in some), ZERO) for some in (lines, own))
-    for line, exact in own:
-        yield line, (exact * whole).over(part) if part and len(own) < len(lines) else exact
-
-
-def _told(charge: Charge, mine: Share, words: Words) -> Iterator[tuple[PriceLine, Exact, Component]]:
-    """Price lines in words; where the payer wants it so, those of each other provider as one sum under its name."""
-    summed = words.summed(charge.tariff, mine.account)
-    delivered = {portion.part: portion.provider for portion in charge.portions} if summed else {}
-    sums: dict[str, tuple[PriceLine, Exact, Component]] = {}
-    for line, exact in _served(charge, mine):
-        said = words.component(charge.service, line.tariff or charge.tariff, line.component, line.measure)
-        part, colon, _ = line.component.partition(": ")
-        if not colon or part not in delivered:
-            yield line, exact, said
-            continue
-        name = words.provider(delivered[part])[0]
-        before = sums[name][1] if name in sums else ZERO
-        sums[name] = PriceLine(name, "", "", "", ""), before + exact, Component(name, "", said.tax, said.included)
-    yield from sums.values()
-
-
-def _taxed(said: Component, split: list[tuple[Category, int]]) -> list[tuple[Category, int, int]]:
-    """The categories of a line with the fraction of it that falls into each: one, unless nobody knows."""
-    if len(split) == 1:
-        return [(split[0][0], 1, 1)]
-    if said.tax is not None:
-        for category, _ in split:
-            if category[0] == said.tax:
-                return [(category, 1, 1)]
-    bases = sum(abs(base) for _, base in split)
-    return [(category, abs(base), bases) for category, base in split if base]
 
 
 class DueSum(msgspec.Struct):
@@ -265,7 +276,7 @@ class DueSum(msgspec.Struct):
 class ProviderTally:
     """What one provider account earned in what one remittance advice will cover."""
 
-    def __init__(self, asset: Asset) -> None:
+    def __init__(self, asset: Asset, manner: Manner | None = None) -> None:
         self.asset = asset
         self.credited = 0
         self.paid = 0

@@ -37,7 +37,7 @@ class Words:
         self._catalog = catalog
         self._tariff = tariff or catalog.tariffs.get
         self._plan = plan
-        self._summed: dict[str, str] = {}
+        self._plans: dict[str, tuple[str, str]] = {}
         self._found: dict[tuple[str, str, str, str], Component] = {}
 
     def service(self, service: str) -> str:
@@ -50,21 +50,35 @@ class Words:
         known = self._catalog.providers.get(provider)
         return (known.name or provider, known.invented) if known is not None else (provider, False)
 
+    def network(self, provider: str) -> str:
+        """The name of a provider's network; empty when it has none."""
+        known = self._catalog.providers.get(provider)
+        id = known.network if known is not None else ""
+        network = self._catalog.networks.get(id)
+        return (network.name or id) if network is not None else id
+
+    def home(self, tariff: str) -> str:
+        """The home provider of the plan that a tariff is of; empty when there is none."""
+        return self._agreed(tariff)[1] if tariff.startswith(PLAN) else ""
+
     def summed(self, tariff: str, account: str) -> bool:
         """Whether what other providers charge by a plan's tariff is one sum each on this payer's statement.
 
         The plan says so where its first payer's agreement or profile does (``Billing.detail``).
         """
-        if not tariff.startswith(PLAN):
-            return False
+        return tariff.startswith(PLAN) and self._agreed(tariff)[0] == account
+
+    def _agreed(self, tariff: str) -> tuple[str, str]:
+        """What a plan says of bills: whose other providers' charges are summed up, and its home provider."""
         id = tariff.partition(".")[0]
-        whose = self._summed.get(id)
-        if whose is None:
+        found = self._plans.get(id)
+        if found is None:
             plan = self._plan(id)
             whose = plan.payers[0].account if plan is not None and plan.billing.detail == "providers" else ""
-            if len(self._summed) < _KEPT:
-                self._summed[id] = whose
-        return whose == account
+            found = whose, plan.home if plan is not None else ""
+            if len(self._plans) < _KEPT:
+                self._plans[id] = found
+        return found
 
     def component(self, service: str, tariff: str, component: str, measure: str) -> Component:
         """A price line in words."""
