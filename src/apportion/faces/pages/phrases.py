@@ -29,6 +29,7 @@ _ENGLISH = {
     "carried on, together {}. Lines and taxes add up to the total exactly.",
     "rounding": "Credited {} {}, {} carried in from earlier rounding and {} carried on: payable {}. What rounding "
     "keeps of the exact dues ({}) is paid out when periods are closed.",
+    "settled": "It goes with settlement {}.", "paid_out": "Paid out since the advice before: {} {}.",
     "sealed": "Seal: {} rows of the books stand under the head {}",
     "signed": ", signed {}Z by the key that begins with {}",
     "kept": "This document is {}; its digest stands in the books.",
@@ -58,6 +59,7 @@ _GERMAN = _ENGLISH | {
     "{} gehen weiter, zusammen {}. Zeilen und Steuern ergeben genau die Summe.",
     "rounding": "Gutgeschrieben {} {}, aus früherer Rundung {}, weitergetragen {}: zahlbar {}. Was die Rundung von den "
     "genauen Ansprüchen ({}) behält, wird beim Abschluss ausgezahlt.",
+    "settled": "Es gehört zur Verrechnung {}.", "paid_out": "Seit dem Avis davor ausgezahlt: {} {}.",
     "sealed": "Siegel: {} Zeilen der Bücher stehen unter dem Kopf {}",
     "signed": ", unterschrieben {}Z mit dem Schlüssel, der mit {} beginnt",
     "kept": "Dieses Dokument ist {}; sein Abdruck steht in den Büchern.",
@@ -182,7 +184,12 @@ class Phrases:
     def rounding_of(self, d: Remittance, exact: str) -> str:
         """How what is payable comes of what was credited."""
         texts = [self.money(text) for text in (d.credited, d.residue_in, d.residue_out, d.total)]
-        return self.rounding.format(texts[0], d.currency, *texts[1:], exact)
+        said = [self.rounding.format(texts[0], d.currency, *texts[1:], exact)]
+        if d.settlement:
+            said.append(self.settled.format(d.period))
+        if d.paid:
+            said.append(self.paid_out.format(self.money(d.paid), d.currency))
+        return " ".join(said)
 
     def seal(self, seal: Seal) -> str:
         """What vouches for the books."""
