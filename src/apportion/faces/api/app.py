@@ -139,11 +139,7 @@ class Api:
             body = await bodies.read(headers, receive, operation.body_max)
         query = self._query(operation, scope["query_string"])
         call = Call(caller, id, None, query)
-<<<<<<< HEAD
         if operation.forms and getattr(query, "format", "json") != "json":
-=======
-        if operation.forms and query.format != "json":
->>>>>>> s3
             return await self._formed(operation, call)
         if operation.way is Way.READ:
             return Reply(await self.node.read(caller.tenant, lambda engine: _answered(engine, operation, call, body)))
