@@ -18,7 +18,7 @@ from apportion.engine.payments.cards import ASKED, SAVED
 from apportion.engine.payments.cashier import AT_ONCE, Pace
 from apportion.engine.payments.clearing import CARD, REFUND, read_record
 from apportion.engine.payments.deeds import details_of
-from apportion.model.card import CardCommand, CardLine, EndCard, EndRefund, RefundLine, SendRefund
+from apportion.model.card import CardCommand, CardLine, EndCard, EndRefund, ReceiptLine, RefundLine, SendRefund
 from apportion.model.ids import read_number
 from apportion.model.notice import CardKept
 from apportion.model.payment import LIVE, PaymentState
@@ -99,8 +99,9 @@ class Errands:
         asset = self._engine.books.asset(line.asset.partition("/")[0])
         digits = minor_digits(asset.code) or 0
         atoms = Money.parse(line.amount, asset).atoms
-        receipt = self._engine.store.courses(self._engine.tenant, ["rcp" + line.payment[3:]])
-        paid = msgspec.json.decode(next(iter(receipt.values())).line)["reference"] if receipt else ""
+        stored = self._engine.store.courses(self._engine.tenant, ["rcp" + line.payment[3:]])
+        receipts = [read_record(course.line) for course in stored.values()]
+        paid = next((one.reference for one in receipts if isinstance(one, ReceiptLine)), "")
         amount = decimal_text(atoms // 10 ** (asset.scale - digits), digits)
         return RefundOrder(line.id, line.payment, paid, amount, asset.code)
 
