@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from apportion.engine.explain import View
 from apportion.engine.inquiry import explain
 from apportion.engine.payments.clearing import Record, read_record
 from apportion.engine.payments.deeds import clearing
+from apportion.engine.payments.errands import Errands
 from apportion.errors import Refused
 from apportion.model.card import (
     AskCard,
@@ -30,8 +32,17 @@ from apportion.model.card import (
     SendRefund,
 )
 from apportion.model.command import Outcome
+from apportion.model.payment import EndPayment, SendPayment
+from apportion.model.processor import RefundOrder
 from tests.properties.test_cards import Taking
 from tests.unit.engine.test_payments import LATER
+
+
+class Later:
+    """A clock by which everything is due."""
+
+    def now(self) -> str:
+        return "2099-01-01T00:00:00.000000Z"
 
 
 class Desk(Taking):
@@ -107,6 +118,23 @@ def test_a_refund_that_was_made_at_the_processor_is_booked_once(desk: Desk) -> N
     desk.tell(EndRefund(mine, 2, "succeeded", "re_7"))
     desk.tell(HearRefund(desk.payment, "re_7", "4.00", "EUR"))  # told of our own one under the processor's name
     assert desk.posted == "16.00" and desk.proven() == []
+
+
+def test_refunds_are_sent_one_after_another_also_of_a_payment_that_the_processor_gave_no_name(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "books.db")
+    nameless = desk.line(desk.ask("6", "nameless").id)
+    desk.tell(SendPayment(nameless.id, nameless.n, LATER, "http"))
+    desk.tell(EndPayment(nameless.id, nameless.n + 1, "succeeded", nameless.amount, "EUR", ""))
+    first = desk.tell(RequestRefund(nameless.id, "a", "2")).id
+    second = desk.back("3", "b").id
+    desk.engine.clock = Later()
+    orders: list[RefundOrder] = []
+    port = SimpleNamespace(name="http", refund=orders.append)
+    outside = SimpleNamespace(submit=lambda work, seconds, ended: work())
+    Errands(desk.engine, port, outside, lambda command, done: None).look()  # type: ignore[arg-type]
+    assert {order.id: Decimal(order.amount) for order in orders} == {first: 2, second: 3}
+    assert {desk.record(id).state for id in (first, second)} == {"sent"}
+    desk.engine.close()
 
 
 def test_a_chargeback_is_forced_when_the_value_is_used_up(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -94,7 +94,7 @@ def weigh(given: Weighing, kept: Kept, profile: Profile) -> Weighed:
     )  # fmt: skip
 
 
-def _option(quoted: Quoted, given: Weighing, whole: object, profile: Profile) -> Option:
+def _option(quoted: Quoted, given: Weighing, whole: Callable[[Amounts], Sums], profile: Profile) -> Option:
     offer, board = quoted.offer, given.board
     availability = Exact.parse(offer.quality.availability).reduced()
     rating = board.rating("provider", offer.provider)
@@ -103,7 +103,7 @@ def _option(quoted: Quoted, given: Weighing, whole: object, profile: Profile) ->
     if profile.highest_rated:
         name = offer.network if profile.highest_rated == "network" else offer.provider
         rank = rank * RATED * 100 + RATED - 1 - board.rating(profile.highest_rated, name)
-    sums = whole((quoted.fee, quoted.net, quoted.cost))  # type: ignore[operator]
+    sums = whole((quoted.fee, quoted.net, quoted.cost))
     return Option(
         offer.id, offer.provider, offer.network, sums.fee, sums.net, sums.cost, points, rank, offer.quality.latency,
         (availability.num, availability.den),

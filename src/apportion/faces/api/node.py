@@ -89,8 +89,26 @@ class Node:
             cashier = Cashier(engine, port, self.outside, till, pace=pace, alert=alert)
             errands = Errands(engine, port, self.outside, till, pace=pace, alert=alert)
             self._pokes[name] = cashier.poke, errands.poke
-            for look in (cashier.look, errands.look):
-                self.gatherer.also(name, lambda look=look: None if self.draining else look())  # type: ignore[misc]
+            self._also(name, cashier.look)
+            self._also(name, errands.look)
+
+    def _also(self, tenant: str, look: Callable[[], None]) -> None:
+        """Look after something between two groups; what breaks is told, and keeps nothing else from its turn."""
+        committer = self.engines[tenant].committer
+        assert committer is not None
+
+        def looked() -> None:
+            try:
+                if not self.draining:
+                    look()
+            except (NotFound, StoreUnavailable):  # no catalog yet, or no store now: that concerns all of them
+                raise
+            except Exception as error:
+                if committer.failed:
+                    raise
+                self.crash("looking after what is due", error)
+
+        self.gatherer.also(tenant, looked)
 
     def poke(self, tenant: str, id: str) -> None:
         """Ask the processor about a payment, refund or card now; on the writer's thread."""
@@ -123,7 +141,7 @@ class Node:
                 engine, port, self.outside, self._box(name), letter_of,
                 lambda statement: self.note("a statement could not be sent", statement=statement),
             )  # fmt: skip
-            self.gatherer.also(name, lambda look=postman.look: None if self.draining else look())  # type: ignore[misc]
+            self._also(name, postman.look)
 
     def _box(self, tenant: str) -> Callable[[Callable[[Engine], None]], None]:
         """Where a postman hands in what became of a letter. What is not taken now is sent again."""
@@ -134,7 +152,7 @@ class Node:
         self.providers = port
         for name, engine in self.engines.items():
             farewells = Farewells(engine, port, self.outside)
-            self.gatherer.also(name, lambda look=farewells.look: None if self.draining else look())  # type: ignore[misc]
+            self._also(name, farewells.look)
 
     def pay_out_by(self, port: PayoutPort, pace: Pace) -> None:
         """Make transfers to providers by this processor from now on; before the start."""
@@ -142,7 +160,7 @@ class Node:
             paymaster = Paymaster(
                 engine, port, self.outside, self._till(name), pace=pace, alert=lambda payout: self.on_late(payout)
             )
-            self.gatherer.also(name, lambda look=paymaster.look: None if self.draining else look())  # type: ignore[misc]
+            self._also(name, paymaster.look)
 
     def _till(self, tenant: str) -> Callable[[Any, Callable[[], None]], None]:
         """Where a cashier hands in what the processor said. What is not taken now is asked for again."""
