@@ -7,6 +7,7 @@ from collections.abc import Callable
 from apportion.engine.bargaining.decision import NegotiationDecision
 from apportion.engine.broker.decision import CrewDecision, FarewellDecision, PlanDecision
 from apportion.engine.charging import UsageDecision
+from apportion.engine.correcting.decision import CorrectionDecision
 from apportion.engine.credit.decision import CreditDecision
 from apportion.engine.funding.granting import StockDecision
 from apportion.engine.market.decision import MarketDecision
@@ -21,6 +22,7 @@ from apportion.engine.value import ValueDecision
 from apportion.errors import Refusal
 from apportion.model.card import CardCommand
 from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, RejectUsage
+from apportion.model.correction import CorrectionCommand
 from apportion.model.credit import CreditCommand
 from apportion.model.payment import EndPayment, RequestPayment, SendPayment
 from apportion.model.plan import CrewFound, PlanMade, SayFarewell
@@ -33,6 +35,7 @@ Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
     | SessionDecision | MarketDecision | PlanDecision | CrewDecision
     | RefusalDecision | NegotiationDecision | FarewellDecision | SettlingDecision | CardDecision
+    | CorrectionDecision
 )  # fmt: skip
 
 
@@ -59,6 +62,8 @@ def decision_of(command: object, terms: Terms | None, version: Callable[[str], T
         return MarketDecision(command, terms)
     if isinstance(command, SettlingCommand):
         return SettlingDecision(command, terms)
+    if isinstance(command, CorrectionCommand):
+        return CorrectionDecision(command)
     if isinstance(command, PlanMade | CrewFound | SayFarewell | NegotiationMove | LapseNegotiation):
         return _of_broker(command, terms, version)
     if isinstance(command, Refusal):

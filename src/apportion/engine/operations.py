@@ -11,6 +11,7 @@ from apportion.engine import holding, verbs
 from apportion.engine.bargaining.operations import NEGOTIATIONS
 from apportion.engine.broker.operations import PLANS
 from apportion.engine.close import Closed
+from apportion.engine.correcting.operations import CORRECTIONS
 from apportion.engine.credit import door as credit_door
 from apportion.engine.events import watching
 from apportion.engine.events.webhooks import WebhookInput, WebhookPage
@@ -334,7 +335,7 @@ _TABLE: tuple[Operation, ...] = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING,
+    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING, *CORRECTIONS,
 )  # fmt: skip
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 

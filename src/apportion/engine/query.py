@@ -10,6 +10,7 @@ from apportion.errors import RefusalCode, refuse
 from apportion.model.account import BOUNDED, Account, Role
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine, RefundLine
 from apportion.model.charge import Charge
+from apportion.model.correction import CorrectedLine
 from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
 from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
@@ -63,6 +64,7 @@ AnyLine = (
     | ChargebackLine
     | Checkpoint
     | CloseLine
+    | CorrectedLine
     | CreditLine
     | DunningLine
     | Entry

@@ -25,6 +25,7 @@ from apportion.engine.statements.operations import Form
 from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
+from apportion.faces.corrections import Corrections
 from apportion.faces.following import Following
 from apportion.faces.market import Market
 from apportion.faces.negotiations import Negotiations
@@ -54,6 +55,7 @@ class Client(Asking):
         self.cards = Cards(self.ask, self.pages)
         self.negotiations = Negotiations(self.ask, self.pages)
         self.settling = Settling(self.ask, self.pages)
+        self.corrections = Corrections(self.ask)
 
     # money
 

@@ -15,6 +15,7 @@ from apportion.engine.verify.cards import Cards
 from apportion.engine.verify.chain import Chain
 from apportion.engine.verify.charges import Charges, matching
 from apportion.engine.verify.closing import Closings
+from apportion.engine.verify.corrections import Corrections
 from apportion.engine.verify.credit import KINDS, Credits
 from apportion.engine.verify.funding import Fundings
 from apportion.engine.verify.market import Market
@@ -28,6 +29,7 @@ from apportion.engine.verify.statements import Statements
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
 from apportion.model.charge import Charge
+from apportion.model.correction import CorrectedLine
 from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, CapLine
 from apportion.model.ids import key_id
@@ -73,6 +75,7 @@ class Audit:
         self.cards = Cards(self.findings, self.books, self.payments)
         self.market = Market(self.findings, self.books)
         self.settlings = Settlings(self.findings, self.books)
+        self.corrections = Corrections(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
         self.plans = Plans(self.findings, self.books, self.rerating)
         self.rerating.plan = self.plans.find
@@ -106,6 +109,7 @@ class Audit:
             NegotiationLine: self.negotiations.course,
             SessionLine: self.sessions.course,
             ObservedLine: self.market.observed,
+            CorrectedLine: self.corrections.course,
         }
 
     def row(self, row: Row, hashes: list[str]) -> list[Keyed]:
@@ -163,6 +167,7 @@ class Audit:
         self.market.row_ends(row)
         self.statements.row_ends(row)
         self.settlings.row_ends(row, self.chain.head)
+        self.corrections.row_ends(row)
         return keyed
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
@@ -216,9 +221,11 @@ class Audit:
         """Check a charge with the legs of its entry and when it was booked, as far as anything was."""
         legs, at = booked
         sums = self.charges.check(row, index, line, legs)
+        self.corrections.booked(line, row.lines[index - (usage is not None) : index + 1])
         if usage is None:
             if line.origin:
                 self.closings.adjusted(row, index, line)
+                self.corrections.made(row, index, line)
             else:
                 self.findings.add("no_usage", row.place(index), line.id, "the charge has no usage beside it.")
             return

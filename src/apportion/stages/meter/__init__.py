@@ -1,0 +1,1 @@
+"""What was really delivered: what providers report against what was measured, and whether service levels were kept."""
