@@ -22,7 +22,7 @@ serve: .venv/.run ## a node: API and console on one port
 	$(BIN)/apportion serve $(ARGS)
 
 test: .venv/.dev ## every test but the long hostile ones
-	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 torture: .venv/.dev ## the long hostile tests: kills, power cuts, races
 	$(BIN)/python -m pytest -q -m torture $(ARGS)

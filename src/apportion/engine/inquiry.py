@@ -166,6 +166,7 @@ def _words(line: AnyLine, owners: dict[str, str]) -> tuple[str, list[Fact]]:
         kinds = {
             "topup": "a top-up: value that came in from outside",
             "opening": "the value an account was opened with",
+            "collected": "a payment that a provider took from the payer, and owes",
         }
         facts = [Fact(owners.get(leg.account, leg.account), leg.amount, leg.account) for leg in line.legs]
         return kinds.get(line.kind, f"an entry ({line.kind})"), [Fact("at", line.at), Fact("asset", line.asset), *facts]

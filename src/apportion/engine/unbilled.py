@@ -30,7 +30,12 @@ COVERS = "covers"  # the fact that there are documents about a session or a corr
 PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 DOCUMENT = b'{"type":"statement"'
 _PASSED_OVER = ("charge", "adjustment", TAKE_OVER)
-_LABELS = {"true-up": "Rounding paid back"}
+_LABELS = {
+    "true-up": "Rounding paid back",
+    "collected": "Collected from users",
+    "dispute-hold": "Set aside for a dispute",
+    "dispute-release": "Back from a dispute",
+}
 _CHARGE, _ENTRY, _OF_CHARGE = b'{"type":"charge"', b'{"type":"entry"', b'"cause":"chg_'
 _DOCUMENTS = msgspec.json.Decoder(StatementLine)
 _ENTRIES = msgspec.json.Decoder(Entry)

@@ -154,17 +154,21 @@ def receive(
     cause: str,
     digest: bytes = b"",
     processor: str = "",
+    source: Account | None = None,
     lines: Callable[[], Sequence[bytes]] = tuple,
 ) -> None:
     """Book value that came in from outside for a payer, remembered under ``key``; ``lines`` stand in the same row.
 
-    What a ``processor`` has taken is in transit until it pays it out; anything else is cash.
+    What a ``processor`` has taken is in transit until it pays it out; it may come from another ``source``; anything
+    else is cash.
 
     Raises:
         Refused: OVERFLOW, before anything has changed.
     """
     asset = work.asset_of(account)
-    cash = work.account(Role.TRANSIT, processor, asset) if processor else work.account(Role.CASH, "outside", asset)
+    cash = source or (
+        work.account(Role.TRANSIT, processor, asset) if processor else work.account(Role.CASH, "outside", asset)
+    )
     movements = topup_movements(account, cash, atoms)
     entry = book(key_id("ent", key), cause, kind, work.at, (str(asset), asset.scale), movements)
     work.touch(account)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from apportion.engine.settling.door import (
+    CollectionAnswer,
+    CollectionInput,
     ConfirmInput,
     FailInput,
     ObligationAnswer,
@@ -99,6 +101,14 @@ class Settling:
             Refused: PAYMENT_LIMIT above the net debit cap; BAD_AMOUNT, UNKNOWN_PROVIDER, CONFLICT.
         """
         return self._ask("oblige", given=given, key=idempotency_key)
+
+    def collect(self, given: CollectionInput, *, idempotency_key: str = "") -> CollectionAnswer:
+        """Note what a provider took from a user for all who delivered, once per reference.
+
+        Raises:
+            Refused: PAYMENT_LIMIT above the net debit cap; BAD_AMOUNT, UNKNOWN_PAYER, UNKNOWN_PROVIDER, CONFLICT.
+        """
+        return self._ask("collect", given=given, key=idempotency_key)
 
     def put_payee(self, name: str, given: Payee) -> Payee:
         """Keep where a provider (or ``platform``) has its money.

@@ -165,4 +165,19 @@ class Oblige(msgspec.Struct, frozen=True):
     reference: str
 
 
-SettlingCommand = OrderPayouts | SendPayout | EndPayout | Oblige
+class Collect(msgspec.Struct, frozen=True):
+    """``provider``, as a user's face, took ``amount`` of what ``payer`` owes; once per ``reference``.
+
+    The payer has paid with that, and the provider owes it to the platform, which pays everybody who delivered.
+    ``capped`` is said when only a provider with a net debit cap may: it says so of itself.
+    """
+
+    provider: str
+    payer: str
+    amount: str
+    currency: str
+    reference: str
+    capped: bool = False
+
+
+SettlingCommand = OrderPayouts | SendPayout | EndPayout | Oblige | Collect

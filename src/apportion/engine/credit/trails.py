@@ -16,7 +16,7 @@ from apportion.ports import Store
 from apportion.stages.credit import Trail, due_at
 
 #: kinds of entries that are money of the payer's own; what is booked back counts against them
-RECEIPTS = frozenset(("opening", "topup", "payment", "refund", "chargeback"))
+RECEIPTS = frozenset(("opening", "topup", "payment", "refund", "chargeback", "collected"))
 #: kinds that move a debt and neither use nor pay anything
 APART = frozenset(("write-off", "recovery"))
 Told = AccountLine | CreditLine | DunningLine | Entry | StatementLine

@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from apportion.engine.settling.collecting import check_cap, collect, collection_key
 from apportion.engine.settling.netted import grain_of, units_of
 from apportion.engine.terms import Terms
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
 from apportion.ledger.booking import Movement, book
-from apportion.ledger.chart import account_key
 from apportion.model.account import Account, Role
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id, read_number
 from apportion.model.payment import LIVE, PaymentState
 from apportion.model.settlement import (
+    Collect,
     EndPayout,
     Oblige,
     OrderPayouts,
@@ -64,11 +65,13 @@ class SettlingDecision:
 
     def keys(self) -> tuple[Key, ...]:
         """The key of an obligation; nothing else is foreseen."""
+        if isinstance(self.command, Collect):
+            return (collection_key(self.command.reference),)
         return (obligation_key(self.command.reference),) if isinstance(self.command, Oblige) else ()
 
     def people(self) -> list[str]:
-        """Nobody's name is looked up."""
-        return []
+        """Who paid by what a provider collected."""
+        return [self.command.payer] if isinstance(self.command, Collect) else []
 
     def charts(self) -> list[str]:
         """Nothing is foreseen; these commands are rare."""
@@ -82,6 +85,8 @@ class SettlingDecision:
                 return _order(work, command)
             if isinstance(command, Oblige):
                 return _oblige(work, self.terms, command)
+            if isinstance(command, Collect):
+                return collect(work, self.terms, command)
             line = payout_of(work, command.id)
             if line is None:
                 raise refuse(RefusalCode.NOT_FOUND, f"there is no payout {command.id[:60]!r}.", field="id")
@@ -354,16 +359,7 @@ def _oblige(work: Work, terms: Terms, command: Oblige) -> Outcome:
                 fix="Every obligation needs a reference of its own.",
             )  # fmt: skip
         return Outcome(None, key_id("obl", key), n=known.n)
-    cap = terms.catalog.providers[command.debtor].debit_caps.get(asset.code)
-    before = work.keyed(account_key(Role.PROVIDER, command.debtor, str(asset)))
-    posted = before.posted if before is not None else 0
-    if cap is not None and posted - atoms < -Money.parse(cap, asset).atoms:
-        raise refuse(
-            RefusalCode.PAYMENT_LIMIT,
-            f"{command.debtor} would owe more than its net debit cap of {cap} {asset.code} allows.",
-            field="amount",
-            fix="Settle and collect what it owes first, or raise debit_caps in the catalog.",
-        )
+    check_cap(work, terms, command.debtor, asset, atoms)
     debtor = work.account(Role.PROVIDER, command.debtor, asset)
     creditor = work.account(Role.PROVIDER, command.creditor, asset)
     movements = [(debtor, -atoms), (creditor, atoms)]

@@ -22,13 +22,13 @@ from apportion.engine.settling.views import (
 )
 from apportion.engine.verbs import Call
 from apportion.engine.visible import nothing
-from apportion.errors import Refused
+from apportion.errors import RefusalCode, Refused, refuse
 from apportion.model.access import AccessRole
 from apportion.model.command import Outcome
 from apportion.model.ids import read_key
 from apportion.model.journal import Entry
 from apportion.model.payee import Payee
-from apportion.model.settlement import EndPayout, Mode, Oblige, OrderPayouts, Wanted
+from apportion.model.settlement import Collect, EndPayout, Mode, Oblige, OrderPayouts, Wanted
 
 _ENTRY = msgspec.json.Decoder(Entry)
 
@@ -95,6 +95,27 @@ class ObligationInput(Input, frozen=True):
     amount: Amount
     currency: Currency
     reference: Name
+
+
+class CollectionInput(Input, frozen=True):
+    """``provider`` took ``amount`` of what ``payer`` owes; once per ``reference``. A provider's key is itself."""
+
+    payer: Name
+    amount: Amount
+    currency: Currency
+    reference: Name
+    provider: Text = ""
+
+
+class CollectionAnswer(msgspec.Struct, frozen=True):
+    """What was collected, as it was booked: the payer has paid it, and the provider owes it."""
+
+    id: str
+    provider: str
+    account: str
+    amount: str
+    currency: str
+    at: str
 
 
 class ObligationAnswer(msgspec.Struct, frozen=True):
@@ -197,16 +218,44 @@ def oblige_told(engine: Engine, call: Call, outcomes: Sequence[Outcome]) -> Obli
     outcome = outcomes[0]
     if outcome.refusal is not None:
         raise Refused(outcome.refusal)
-    key = read_key(outcome.id)
-    seen = engine.store.seen(engine.tenant, [key])[key]
-    rows = engine.store.row(engine.tenant, 0, seen.n).split(b"\n")
-    entry = _ENTRY.decode(next(row for row in rows if row.startswith(b'{"type":"entry"')))
+    entry = _entry(engine, outcome.id)
     debtor, creditor = sorted(entry.legs, key=lambda leg: not leg.amount.startswith("-"))
     showing = Showing(engine, call)
     return ObligationAnswer(
         outcome.id, showing.name(debtor.account), showing.name(creditor.account), creditor.amount,
         entry.asset.partition("/")[0], entry.at,
     )  # fmt: skip
+
+
+def collect(call: Call) -> list[object]:
+    """A provider collected from a user; of itself it says so within its net debit cap only."""
+    given: CollectionInput = call.given
+    own = call.caller.role is AccessRole.PROVIDER
+    if own and given.provider not in ("", call.caller.party):
+        raise refuse(RefusalCode.BAD_INPUT, "is another provider.", field="provider", fix="Leave it out.")
+    provider = call.caller.party if own else given.provider
+    return [Collect(provider, given.payer, given.amount, given.currency, given.reference, own)]
+
+
+def collect_told(engine: Engine, call: Call, outcomes: Sequence[Outcome]) -> CollectionAnswer:
+    """What was collected, as its entry says it."""
+    outcome = outcomes[0]
+    if outcome.refusal is not None:
+        raise Refused(outcome.refusal)
+    entry = _entry(engine, outcome.id)
+    provider, payer = sorted(entry.legs, key=lambda leg: not leg.amount.startswith("-"))
+    showing = Showing(engine, call)
+    return CollectionAnswer(
+        outcome.id, showing.name(provider.account), payer.account, payer.amount, entry.asset.partition("/")[0],
+        entry.at,
+    )  # fmt: skip
+
+
+def _entry(engine: Engine, id: str) -> Entry:
+    key = read_key(id)
+    seen = engine.store.seen(engine.tenant, [key])[key]
+    rows = engine.store.row(engine.tenant, 0, seen.n).split(b"\n")
+    return _ENTRY.decode(next(row for row in rows if row.startswith(b'{"type":"entry"')))
 
 
 def put(engine: Engine, call: Call) -> Payee:

@@ -82,6 +82,18 @@ SETTLING: tuple[Operation, ...] = (
         " owe more than its net debit cap (`debit_caps` of the catalog).",
     ),
     op(
+        "collect", "POST /v1/collections", "Note what a provider took from a user for all who delivered.",
+        door.collect, (_O, _P), takes=door.CollectionInput, way=Way.GROUP, told=door.collect_told,
+        gives=door.CollectionAnswer, once=Once.OPTIONAL, status=201,
+        problems=(
+            _C.BAD_INPUT, _C.BAD_AMOUNT, _C.UNKNOWN_ASSET, _C.UNKNOWN_PROVIDER, _C.UNKNOWN_PAYER, _C.CONFLICT,
+            _C.PAYMENT_LIMIT, _C.OVERFLOW,
+        ),
+        more="Such as the user's face, to whom its statement was paid. The user has paid with that; the provider owes"
+        " it, and the next settlement sets it off against what it earned. Once per reference. A provider says so of"
+        " itself as far as its net debit cap goes (`debit_caps` of the catalog).",
+    ),
+    op(
         "put_payee", "PUT /v1/payees/{id}", "Keep where a provider has its money; `platform` for the platform.",
         door.put, (_O, _P), takes=Payee, way=Way.ALONE, gives=Payee,
         problems=(_C.NOT_FOUND, _C.BAD_INPUT, _C.UNKNOWN_PROVIDER, _C.CONFLICT),

@@ -61,6 +61,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.payouts,
         settling.payee,
         settling.oblige,
+        settling.collected,
     ],
     "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing],
     "Prove": [proof.export, proof.verify],

@@ -256,3 +256,35 @@ def oblige(
     with changing(place) as books:
         made = _settling(books).oblige(read(words, ObligationInput))
     answer.give(made, f"{made.id}  {made.debtor} owes {made.creditor} {made.amount} {made.currency}")
+
+
+def collected(
+    provider: str,
+    payer: str,
+    amount: str,
+    currency: str,
+    /,
+    *,
+    reference: str,
+    place: Place = PLACE,
+    answer: Answer = ANSWER,
+) -> None:
+    """Note what a provider took from a user for all who delivered; the next settlement sets it off.
+
+    Such as: apportion collected ash ada 12.50 EUR --reference S-000001
+
+    Args:
+        provider: Who took the money, such as the user's face.
+        payer: Who has paid with it, by the name that usage calls them.
+        amount: How much.
+        currency: Of which currency.
+        reference: What makes it unique for ever, such as the statement's number.
+    """
+    from apportion.engine.settling.door import CollectionInput
+
+    words = {
+        "provider": provider, "payer": payer, "amount": amount, "currency": currency, "reference": reference,
+    }  # fmt: skip
+    with changing(place) as books:
+        made = _settling(books).collect(read(words, CollectionInput))
+    answer.give(made, f"{made.id}  {made.provider} took {made.amount} {made.currency} from {payer} and owes it")

@@ -6,7 +6,7 @@ import pytest
 
 from apportion.errors import RefusalCode, Refused
 from apportion.model.settlement import Mode
-from apportion.stages.settle import Collected, Owed, Part, collected, over_caps, payments, positions, rest
+from apportion.stages.settle import Owed, Part, over_caps, payments, positions, rest
 
 CYCLE = [Owed("a", "b", 100), Owed("b", "c", 70), Owed("c", "a", 90), Owed("b", "a", 30)]
 
@@ -36,12 +36,6 @@ def test_the_platform_is_a_party_like_others_and_the_counterparty_of_all() -> No
 
 def test_who_owes_more_than_its_cap_is_named() -> None:
     assert over_caps({"a": -100, "b": -101, "c": -1000, "d": 5}, {"a": 100, "b": 100, "d": 0}) == ["b"]
-
-
-def test_a_face_owes_what_it_collected_for_others_and_keeps_its_own() -> None:
-    fees = [Collected("face", (("face", 10), ("net", 30)), 5), Collected("face", (("net", 20), ("disk", -3)))]
-    assert collected(fees) == [Owed("disk", "face", 3), Owed("face", "", 5), Owed("face", "net", 50)]
-    assert positions(payments(Mode.MULTILATERAL, collected(fees))) == {"face": -52, "": 5, "net": 50, "disk": -3}
 
 
 def test_what_came_back_is_to_be_paid_again_and_no_more() -> None:
