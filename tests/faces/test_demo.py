@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def test_everything_is_proven_and_told(demo: tuple[DemoResult, list[str]]) -> No
     assert len(result.proven) == len(TELLINGS) and all(one.ok for one in result.proven)
     assert any("everything adds up" in line for line in said)
     assert any(Path(result.page).name in line for line in said)
+
+
+def test_what_providers_earned_is_settled_within_a_cent_each(demo: tuple[DemoResult, list[str]]) -> None:
+    for one in demo[0].told:
+        assert [line.number for line in one.settled] == ([] if one.telling.twin else ["SET-000001"])
+        for line, t in zip(one.settled, one.takings, strict=False):
+            earned = Decimal(sum(t.providers.values())) / 10**t.scale
+            assert sum(Decimal(payment.amount) for payment in line.payments) == Decimal(line.payable)
+            assert abs(Decimal(line.payable) - earned) <= Decimal("0.005") * len(t.providers)
 
 
 def test_every_received_record_is_in_one_class(demo: tuple[DemoResult, list[str]]) -> None:

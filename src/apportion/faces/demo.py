@@ -23,6 +23,7 @@ from apportion.engine.engine import Engine
 from apportion.engine.explain import View
 from apportion.engine.export import last_checkpoint
 from apportion.engine.inquiry import explain
+from apportion.engine.settling.run import settle
 from apportion.engine.verify import Outside, verify_store
 from apportion.errors import RefusalCode, refuse
 from apportion.faces.demo_page import index_page
@@ -34,6 +35,7 @@ from apportion.faces.samples import sample
 from apportion.faces.takings import Takings, gather
 from apportion.faces.telling import TELLINGS, DemoResult, Proven, Telling, Told
 from apportion.model.command import ChargeUsage
+from apportion.model.settlement import Mode
 from apportion.model.statement import Document, Seal, Statement
 from apportion.model.tariff import Use
 from apportion.money import Exact
@@ -125,9 +127,10 @@ def _tell(telling: Telling, store: str, folder: Path, limit: int | None) -> Told
         explained = explain(engine, specimen, View()) if specimen else None
         issued = [] if telling.twin else issue(engine)
         documents = _write(issued, folder / STATEMENTS / telling.tenant, folder, telling, takings)
+        settled = () if telling.twin else settle(engine, Mode.MULTILATERAL).settlements
         hosts = _hosts(engine, tokens) if telling.tenant == "model-gateway" else []
     seconds = time.monotonic() - began
-    return Told(telling, catalog, summary, takings, explained, documents, len(issued), seconds, hosts)
+    return Told(telling, catalog, summary, takings, explained, documents, len(issued), seconds, hosts, settled)
 
 
 def _limited(batches: Iterator[Commands], limit: int | None) -> Iterator[Commands]:
@@ -251,6 +254,8 @@ def _lines(one: Told) -> Iterator[str]:
         gave = f"{t.paying:,} payers {_money(t, t.paid)}" + (f" + sponsor {_money(t, sponsor)}" if sponsor else "")
         sign = "=" if t.adds_up else "≠"
         yield f"      {gave} {sign} {' + '.join(legs)} {t.currency}"
+    for number, said in one.payments:
+        yield f"      {number} {said}"
 
 
 def _money(t: Takings, atoms: int) -> str:

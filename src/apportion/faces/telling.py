@@ -9,7 +9,9 @@ from apportion.engine.intake import RunSummary
 from apportion.faces.pages.bars import Bar
 from apportion.faces.takings import Takings
 from apportion.model.catalog import Catalog
+from apportion.model.settlement import SettlementLine
 from apportion.model.statement import Document
+from apportion.stages.statement import grouped
 
 
 class Telling(msgspec.Struct, frozen=True):
@@ -39,6 +41,16 @@ class Told(msgspec.Struct):
     issued: int
     seconds: float
     hosts: list[Bar] = []
+    settled: tuple[SettlementLine, ...] = ()
+
+    @property
+    def payments(self) -> list[tuple[str, str]]:
+        """Each settlement by number, and what it pays."""
+        said = []
+        for line in self.settled:
+            paid = f"{grouped(line.payable)} {line.asset.partition('/')[0]}"
+            said.append((line.number, f"pays {len(line.payments)} providers {paid}; what is less than a cent goes on"))
+        return said
 
     @property
     def months(self) -> int:
