@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apportion.engine.charging import rejected_line
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import Refusal
 from apportion.ledger import proof
@@ -12,7 +13,7 @@ from apportion.model.usage import UsageClass
 from apportion.ports import Key
 
 
-class RejectDecision:
+class RejectDecision(Unforeseen):
     """A record that could not even be read, written down once."""
 
     def __init__(self, command: RejectUsage) -> None:
@@ -23,14 +24,6 @@ class RejectDecision:
         """Its own."""
         return (self.key,)
 
-    def people(self) -> list[str]:
-        """Nobody is known of it."""
-        return []
-
-    def charts(self) -> list[str]:
-        """Nothing is moved."""
-        return []
-
     def decide(self, work: Work) -> Outcome:
         """Write it down, unless it was before."""
         command, digest = self.command, self.command.digest[:8]
@@ -40,20 +33,11 @@ class RejectDecision:
         return Outcome(UsageClass.REJECTED, key_id("usg", self.key), command.refusal)
 
 
-class RefusalDecision:
+class RefusalDecision(Unforeseen):
     """One of several that was refused before it came to the writer; the others go on."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
-
-    def keys(self) -> tuple[Key, ...]:
-        return ()
-
-    def people(self) -> list[str]:
-        return []
-
-    def charts(self) -> list[str]:
-        return []
 
     def decide(self, work: Work) -> Outcome:
         return Outcome(UsageClass.REJECTED, "", self.refusal)

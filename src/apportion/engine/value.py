@@ -8,6 +8,7 @@ from apportion.engine.credit.line import keeps, received
 from apportion.engine.funding.opening import fund
 from apportion.engine.sessions.waiters import wake
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import holds, proof
@@ -22,7 +23,7 @@ from apportion.money.exact import decimal_text
 from apportion.ports import Key
 
 
-class ValueDecision:
+class ValueDecision(Unforeseen):
     """A command about one payer's value; ``decide`` answers with the id of the record it made."""
 
     def __init__(self, command: OpenPayer | TopUp | PlaceHold | EndHold | SweepHold, terms: Terms) -> None:
@@ -42,10 +43,6 @@ class ValueDecision:
         if isinstance(self.command, OpenPayer):
             return [self.command.payer.id, *(alternate.payer for alternate in self.command.payer.alternates)]
         return [self.command.payer] if isinstance(self.command, TopUp | PlaceHold) else []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen; these commands are rare."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

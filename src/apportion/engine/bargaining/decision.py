@@ -8,6 +8,7 @@ from apportion.engine.broker.decision import PlanDecision
 from apportion.engine.broker.keeping import packed_talks
 from apportion.engine.payers import payer_account
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -18,26 +19,20 @@ from apportion.model.plan import PlanPayer
 from apportion.model.talks import LapseNegotiation, NegotiationLine, NegotiationMove, TalksState
 from apportion.model.usage import UsageClass
 from apportion.money import parse_asset
-from apportion.ports import Key, Person
+from apportion.ports import Person
 
 replace = msgspec.structs.replace
 _LINE = msgspec.json.Decoder(NegotiationLine)
 
 
-class NegotiationDecision:
+class NegotiationDecision(Unforeseen):
     """A negotiation that was led outside of the writer; nothing is held or charged by it."""
 
     def __init__(self, command: NegotiationMove | LapseNegotiation, terms: Terms) -> None:
         self.command, self.terms = command, terms
 
-    def keys(self) -> tuple[Key, ...]:
-        return ()
-
     def people(self) -> list[str]:
         return [payer.payer for payer in self.command.payers] if isinstance(self.command, NegotiationMove) else []
-
-    def charts(self) -> list[str]:
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Write down how it stands, with the plan that was agreed, unless it has gone on in the meantime."""

@@ -11,6 +11,7 @@ from apportion.engine.market.approving import approve
 from apportion.engine.payers import payer_account
 from apportion.engine.sessions.decision import SessionDecision
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -20,26 +21,20 @@ from apportion.model.ids import read_key
 from apportion.model.plan import CrewFound, FarewellLine, PlanMade, PlanPayer, PlanShare, SayFarewell, Scenario
 from apportion.model.usage import UsageClass
 from apportion.money import parse_asset
-from apportion.ports import Key, Person
+from apportion.ports import Person
 
 replace = msgspec.structs.replace
 _FAREWELL = msgspec.json.Decoder(FarewellLine)
 
 
-class PlanDecision:
+class PlanDecision(Unforeseen):
     """A plan that was found outside of the writer; nothing is held or charged by it."""
 
     def __init__(self, command: PlanMade, terms: Terms) -> None:
         self.command, self.terms = command, terms
 
-    def keys(self) -> tuple[Key, ...]:
-        return ()
-
     def people(self) -> list[str]:
         return [payer.payer for payer in self.command.payers]
-
-    def charts(self) -> list[str]:
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Write the plan down; its candidates lie beside the chain, which holds their digest."""
@@ -80,7 +75,7 @@ class PlanDecision:
         return macs
 
 
-class CrewDecision:
+class CrewDecision(Unforeseen):
     """A plan for a session that runs, and the session's change to it."""
 
     def __init__(self, command: CrewFound, terms: Terms, versions: Callable[[str], Terms]) -> None:
@@ -94,20 +89,11 @@ class CrewDecision:
         return made if made.refusal is not None else self._change.decide(work)
 
 
-class FarewellDecision:
+class FarewellDecision(Unforeseen):
     """The nodes of a plan were told; nobody looks at it again."""
 
     def __init__(self, command: SayFarewell) -> None:
         self.command = command
-
-    def keys(self) -> tuple[Key, ...]:
-        return ()
-
-    def people(self) -> list[str]:
-        return []
-
-    def charts(self) -> list[str]:
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Write down that it is done."""

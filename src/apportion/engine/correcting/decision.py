@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -26,7 +27,7 @@ _CHARGE = msgspec.json.Decoder(Charge)
 _USAGE = msgspec.json.Decoder(UsageLine)
 
 
-class CorrectionDecision:
+class CorrectionDecision(Unforeseen):
     """A CorrectionCommand; ``decide`` answers with the id of the charge that corrects."""
 
     def __init__(self, command: CorrectionCommand) -> None:
@@ -35,14 +36,6 @@ class CorrectionDecision:
     def keys(self) -> tuple[Key, ...]:
         """The key of the reference."""
         return (correction_key(self.command.reference),)
-
-    def people(self) -> list[str]:
-        """Nobody's name is looked up."""
-        return []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen; corrections are rare."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Book the correction, or say why not; nothing changes unless it is booked whole."""

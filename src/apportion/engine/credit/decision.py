@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apportion.engine.credit.line import Credit
 from apportion.engine.credit.policy import note_followed
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.model.account import Account, Role
@@ -11,26 +12,13 @@ from apportion.model.command import Outcome
 from apportion.model.credit import CreditCommand, ReviewCredit, SetCredit
 from apportion.model.ids import number_id
 from apportion.money import Money
-from apportion.ports import Key
 
 
-class CreditDecision:
+class CreditDecision(Unforeseen):
     """A command about credit; ``decide`` answers with the id of the decision (``trd_…``) or write-off (``wof_…``)."""
 
     def __init__(self, command: CreditCommand) -> None:
         self.command = command
-
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is foreseen; these commands are rare."""
-        return ()
-
-    def people(self) -> list[str]:
-        """Nobody is named; an account is."""
-        return []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

@@ -11,6 +11,7 @@ import msgspec
 from apportion.engine.funding.purse import Purse, funding_of, move_funding, stock_of, stocks
 from apportion.engine.sessions.waiters import wake
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -31,7 +32,7 @@ _PLACES, _MOST = 12, 10**18  # decimals of units, and how many there may be
 _SPACE = proof.blake3(b"apportion buckets and allowances").digest()
 
 
-class StockDecision:
+class StockDecision(Unforeseen):
     """A command about one bucket or allowance; ``decide`` answers with the id of the record it made."""
 
     def __init__(self, command: Grant | BuyAllowance | Lapse, terms: Terms) -> None:
@@ -46,10 +47,6 @@ class StockDecision:
     def people(self) -> list[str]:
         """Names of payers to look up."""
         return [] if isinstance(self.command, Lapse) else [self.command.payer]
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen; these commands are rare."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from apportion.engine.market import approving, judging, offering, switching
 from apportion.engine.market.naming import offer_id, reputation_id, switch_id
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import Refused
 from apportion.model.command import Outcome
@@ -18,26 +19,17 @@ from apportion.model.standing import (
     SwitchProvider,
     WithdrawOffer,
 )
-from apportion.ports import Key
 
 
-class MarketDecision:
+class MarketDecision(Unforeseen):
     """A MarketCommand on its way; ``decide`` answers with the id of what it changed, or found as it should be."""
 
     def __init__(self, command: MarketCommand, terms: Terms) -> None:
         self.command, self.terms = command, terms
 
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is looked up by key beforehand."""
-        return ()
-
     def people(self) -> list[str]:
         """Names of payers to look up."""
         return [self.command.payer] if isinstance(self.command, Rate | Approve) else []
-
-    def charts(self) -> list[str]:
-        """No account is moved."""
-        return []
 
     def courses(self) -> list[str]:
         """What it will look at, so that a group is read at once: availability comes many times a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apportion.engine.payments import bills, cards, chargebacks, deposits, refunds
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import Refused
 from apportion.model.card import (
@@ -19,26 +20,13 @@ from apportion.model.card import (
     SendRefund,
 )
 from apportion.model.command import Outcome
-from apportion.ports import Key
 
 
-class CardDecision:
+class CardDecision(Unforeseen):
     """A command about cards; ``decide`` answers with the id of the record that it is about."""
 
     def __init__(self, command: CardCommand, terms: Terms) -> None:
         self.command, self.terms = command, terms
-
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is foreseen; these commands are rare."""
-        return ()
-
-    def people(self) -> list[str]:
-        """Nobody is named."""
-        return []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

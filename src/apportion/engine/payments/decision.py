@@ -14,6 +14,7 @@ import msgspec
 
 from apportion.engine.funding import purse as funding
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.value import receive
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
@@ -38,7 +39,7 @@ from apportion.money import Asset, Money
 from apportion.money.asset import minor_digits
 from apportion.money.exact import decimal_text
 from apportion.money.rounding import Rounding, nearest
-from apportion.ports import Key, Person
+from apportion.ports import Person
 
 METHOD = "method"  # the personal row that holds a token: a payer's own, or with a payment's key that payment's alone
 AUTO = "auto"
@@ -220,23 +221,15 @@ def _paid(work: Work, account: Account, line: PaymentLine, atoms: int) -> PaidLi
     )  # fmt: skip
 
 
-class PaymentDecision:
+class PaymentDecision(Unforeseen):
     """A command about one payment; ``decide`` answers with its id."""
 
     def __init__(self, command: RequestPayment | SendPayment | EndPayment, terms: Terms) -> None:
         self.command, self.terms = command, terms
 
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is foreseen; these commands are rare."""
-        return ()
-
     def people(self) -> list[str]:
         """Names of payers to look up."""
         return [self.command.payer] if isinstance(self.command, RequestPayment) else []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

@@ -17,6 +17,7 @@ from apportion.engine.sessions.reporting import Taken, asked_first, confirm, pla
 from apportion.engine.sessions.reserving import give_back, plenty
 from apportion.engine.sessions.row import Row
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.model.command import Outcome
@@ -38,21 +39,16 @@ from apportion.model.session_asked import (
 )
 from apportion.model.usage import UsageClass
 from apportion.money import Exact, Money
-from apportion.ports import Key
 
 _LINE = msgspec.json.Decoder(SessionLine)
 _SHORT = (SessionState.LOW, SessionState.GRACE, SessionState.SUSPENDED)
 
 
-class SessionDecision:
+class SessionDecision(Unforeseen):
     """A SessionCommand on its way; ``versions`` finds the terms that a running session was agreed on."""
 
     def __init__(self, command: SessionCommand, terms: Terms, versions: Callable[[str], Terms]) -> None:
         self.command, self.terms, self._versions = command, terms, versions
-
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is looked up by key."""
-        return ()
 
     def people(self) -> list[str]:
         """Names of payers to look up."""
@@ -64,10 +60,6 @@ class SessionDecision:
         elif isinstance(given, Report | Accepted):
             names.append(given.payer)
         return [name for name in names if name]
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Change the session, or say why not."""

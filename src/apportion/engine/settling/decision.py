@@ -14,6 +14,7 @@ import msgspec
 from apportion.engine.settling.collecting import check_cap, collect, collection_key
 from apportion.engine.settling.netted import grain_of, units_of
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -57,7 +58,7 @@ def payout_of(work: Work, id: str) -> PayoutLine | None:
     return _PAYOUT.decode(line) if line else None
 
 
-class SettlingDecision:
+class SettlingDecision(Unforeseen):
     """A SettlingCommand; ``decide`` answers with the id of the payout, settlement or obligation."""
 
     def __init__(self, command: SettlingCommand, terms: Terms) -> None:
@@ -72,10 +73,6 @@ class SettlingDecision:
     def people(self) -> list[str]:
         """Who paid by what a provider collected."""
         return [self.command.payer] if isinstance(self.command, Collect) else []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen; these commands are rare."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""
