@@ -15,8 +15,10 @@ from apportion.faces.cli import (
     cards,
     catalogs,
     corrections,
+    disputes,
     funds,
     inquiry,
+    levels,
     market,
     negotiate,
     payments,
@@ -24,6 +26,9 @@ from apportion.faces.cli import (
     pricing,
     proof,
     provider,
+    reconcile,
+    rerate,
+    schedule,
     segment,
     serving,
     sessions,
@@ -31,6 +36,7 @@ from apportion.faces.cli import (
     start,
     statements,
     trust,
+    whatif,
 )
 from apportion.faces.cli.failure import report
 
@@ -53,6 +59,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         cards.pay,
         cards.refund,
         corrections.correct,
+        rerate.rerate,
     ],
     "Settle": [
         settling.settle,
@@ -62,10 +69,11 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.payee,
         settling.oblige,
         settling.collected,
+        reconcile.reconcile,
     ],
-    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing],
+    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, whatif.whatif, cards.clearing],
     "Prove": [proof.export, proof.verify],
-    "Keep": [serving.serve, payments.fake_payments, books.forget],
+    "Keep": [serving.serve, schedule.schedule, payments.fake_payments, books.forget],
 }
 KEYS: dict[str, Callable[..., Any]] = {"create": serving.create, "list": serving.show, "revoke": serving.revoke}
 CATALOG: list[Callable[..., Any]] = [catalogs.check, catalogs.apply, catalogs.show, catalogs.diff]
@@ -107,6 +115,8 @@ def _build() -> App:
     program.command(keys)
     program.command(sessions.commands("Book", program.default_parameter))
     program.command(trust.commands("Look", program.default_parameter))
+    program.command(disputes.commands("Settle", program.default_parameter))
+    program.command(levels.commands("Settle", program.default_parameter))
     for words in (
         *market.commands("Broker", program.default_parameter),
         *cards.commands("Book", program.default_parameter),
