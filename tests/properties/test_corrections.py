@@ -9,6 +9,7 @@ from apportion.errors import RefusalCode, Refused
 from apportion.model.charge import Charge, Portion, Share, TaxLine
 from apportion.money import Asset, Money, allocate
 from apportion.money.exact import Exact, decimal_text
+from apportion.stages.rate.amounts import within
 from apportion.stages.rate.correct import borne_of, combine, difference, earned_of, give_back, resplit
 
 EUR = Asset("EUR", 4)
@@ -134,3 +135,18 @@ def test_a_difference_makes_the_one_stand_as_the_other(charge: Charge, fresh: Ch
     assert {k: v for k, v in earned_of(standing, EUR).items() if v} == {
         k: v for k, v in earned_of(fresh, EUR).items() if v
     }
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**8)), max_size=3), st.integers(0, 10**9), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_part_of_a_total_has_its_part_of_every_tax(
+    taxes: list[tuple[int, int]], rest: int, data: st.DataObject
+) -> None:
+    whole = rest + sum(base + tax for base, tax in taxes)
+    part = data.draw(st.integers(0, whole))
+    split, untaxed = within(part, taxes, rest)
+    assert untaxed + sum(base + tax for base, tax in split) == part
+    assert 0 <= untaxed <= rest and all(
+        0 <= mine[i] <= of[i] for mine, of in zip(split, taxes, strict=True) for i in (0, 1)
+    )
+    assert within(whole, taxes, rest) == (taxes, rest)

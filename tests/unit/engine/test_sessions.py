@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from apportion.engine import billing
 from apportion.engine.explain import Fact, View
 from apportion.engine.inquiry import explain
+from apportion.engine.sessions.contract import Contract
+from apportion.engine.sessions.slice import cut
 from apportion.errors import RefusalCode
 from apportion.model.band import Band
 from apportion.model.command import Grant
 from apportion.model.funding import Alternate, AutoTopUp
 from apportion.model.party import Payer
 from apportion.model.payment import EndPayment, SendPayment
-from apportion.model.session import SessionState
+from apportion.model.session import SessionState, TaxSum
 from apportion.model.session_asked import Accepted, Change, Confirmed, Ended, PartAsked, Report, SessionCommand
 from apportion.model.statement import Statement
 from apportion.model.tariff import Flat, Tariff, Unit
@@ -497,3 +499,20 @@ def test_a_dearer_provider_is_paid_at_once_though_the_platform_earned_before() -
     rig.report(id, 2, "520", seconds=20)
     assert rig.income()["bridge-b"] == "1" and rig.income()["goodwill"] == "-0.82"
     rig.end(id)
+
+
+def test_a_slice_beyond_what_is_held_is_cut_with_its_tax_and_the_rest_waits() -> None:
+    rig = Rig()
+    rig.top_up("ada", "10")
+    id = rig.open("ada", service="download")
+    line = rig.line(id)
+    used = replace(line, meters=tuple(replace(meter, used={"gigabytes": "5"}) for meter in line.meters))
+    contract = Contract(used, rig.engine.terms())
+    whole, part = cut(contract, used, None), cut(contract, used, 300_000_000)
+    assert whole is not None and part is not None
+    assert (whole.total, part.total, part.after.postponed) == (600_000_000, 300_000_000, 300_000_000)
+    assert (part.net, part.taxes) == (250_000_000, (TaxSum("vat", "20", 250_000_000, 50_000_000),))
+    assert part.shares == [300_000_000] and sum(part.portions) + part.platform == part.net + part.sponsored
+    rest = cut(contract, part.after, None)
+    assert rest is not None and (rest.net, rest.total, rest.after.postponed) == (250_000_000, 300_000_000, 0)
+    assert [a + b for a, b in zip(part.portions, rest.portions, strict=True)] == whole.portions

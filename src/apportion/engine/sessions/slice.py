@@ -15,6 +15,7 @@ from apportion.engine.sessions.covers import NOTHING, Bought, sole
 from apportion.model.session import SessionLine, SessionPayer, TaxSum
 from apportion.money import Exact, common, hand_out, residues
 from apportion.money.rounding import nearest
+from apportion.stages.rate.amounts import within
 
 
 class Slice(NamedTuple):
@@ -57,9 +58,7 @@ def cut(contract: Contract, line: SessionLine, limit: int | None, bought: Bought
         line = replace(line, covers=bought.covers)
     now = bill(contract, line)
     over = 0 if limit is None else max(0, now.total - line_total(line) - bought.atoms - limit)
-    if over and now.taxes:
-        return None  # a slice is not cut within its taxes
-    now = now._replace(net=now.net - over)
+    now = _less_by(now, over) if over else now
     line = replace(line, postponed=over)
     net = now.net - line.net
     taxes = _less(now.taxes, line.taxes)
@@ -81,6 +80,14 @@ def cut(contract: Contract, line: SessionLine, limit: int | None, bought: Bought
         platform=line.platform + platform, sponsored=line.sponsored + sponsored, slices=line.slices + 1,
     )  # fmt: skip
     return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought)
+
+
+def _less_by(now: Bill, over: int) -> Bill:
+    """A bill of so many atoms less, net and each tax by what it is of the total."""
+    pairs = [(tax.base, tax.amount) for tax in now.taxes]
+    parts, untaxed = within(now.total - over, pairs, now.net - sum(base for base, _ in pairs))
+    taxes = tuple(replace(tax, base=base, amount=part) for tax, (base, part) in zip(now.taxes, parts, strict=True))
+    return now._replace(net=untaxed + sum(base for base, _ in parts), taxes=taxes)
 
 
 def _lack(line: SessionLine, due: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from apportion.model.tariff import RoundingRule
-from apportion.money import Asset, Exact, Money, Rounding, quantize, spread
+from apportion.money import Asset, Exact, Money, Rounding, allocate, quantize, spread
 from apportion.money.exact import ZERO
 from apportion.stages.rate.priced import Priced
 from apportion.stages.rate.terms import HUNDRED
@@ -45,6 +46,24 @@ def charge_amounts(priced: Priced, asset: Asset, rule: RoundingRule) -> Amounts:
     if priced.tax_included:
         return Money(whole.atoms - owed, asset), taxes, whole
     return whole, taxes, Money(whole.atoms + owed, asset)
+
+
+def within(total: int, taxes: Sequence[tuple[int, int]], rest: int) -> tuple[list[tuple[int, int]], int]:
+    """A part of a charge's total as base and tax of each category, and what is untaxed: each by what it is of all.
+
+    Args:
+        total: atoms, net and taxes.
+        taxes: base and tax of each category in the whole charge, in atoms; ``rest`` is its untaxed amount.
+    """
+    parts = _by_weight(total, [base + tax for base, tax in taxes] + [rest])
+    split = [_by_weight(part, pair) for part, pair in zip(parts, taxes, strict=False)]
+    return [(base, tax) for base, tax in split], parts[-1]
+
+
+def _by_weight(atoms: int, weights: Sequence[int]) -> list[int]:
+    if not any(weights):
+        return [0] * (len(weights) - 1) + [atoms]
+    return list(allocate(atoms, [Exact(weight) for weight in weights]).shares)
 
 
 def _split(whole: Money, bases: dict[str, Exact], asset: Asset, coarse: Asset) -> list[tuple[str, Money]]:

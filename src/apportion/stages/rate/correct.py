@@ -16,6 +16,7 @@ from apportion.errors import RefusalCode, refuse
 from apportion.model.charge import Charge, Portion, PriceLine, Share, TaxLine
 from apportion.money import Asset, Exact, Money, allocate
 from apportion.money.exact import decimal_text
+from apportion.stages.rate.amounts import within
 
 STOCK = ("bucket", "allowance")  # sources that may have ended: what they paid comes back to the payer's own account
 Place = tuple[str, str, str]  # part, provider and the provider's account
@@ -254,15 +255,9 @@ def _untaxed(standing: Charge, asset: Asset, atoms: int) -> tuple[dict[Rate, tup
     """The taxes in what is given back, as base and tax, and its net amount: each category by its part of the total."""
     taxes = [(line, _atoms(line.base, asset), _atoms(line.amount, asset)) for line in standing.taxes]
     rest = _atoms(standing.amount, asset) - sum(base for _, base, _ in taxes)
-    weights = {(line.name, line.rate): base + tax for line, base, tax in taxes}
-    parts = _by_weight(atoms, {**weights, ("", ""): rest})
-    found, net = {}, -parts[("", "")]
-    for line, base, tax in taxes:
-        gross = parts[line.name, line.rate]
-        back = _by_weight(gross, {"base": base, "tax": tax})
-        found[line.name, line.rate] = (-back["base"], -back["tax"])
-        net -= back["base"]
-    return found, net
+    parts, untaxed = within(atoms, [(base, tax) for _, base, tax in taxes], rest)
+    found = {(line.name, line.rate): (-base, -tax) for (line, _, _), (base, tax) in zip(taxes, parts, strict=True)}
+    return found, -untaxed - sum(base for base, _ in parts)
 
 
 def _take(change: Change, standing: Charge, asset: Asset, provider: str, *, whole: bool) -> None:
@@ -275,10 +270,10 @@ def _take(change: Change, standing: Charge, asset: Asset, provider: str, *, whol
                 RefusalCode.UNKNOWN_PROVIDER, f"{provider[:60]!r} earns nothing of {standing.id}.", field="provider"
             )
         if -change.net > sum(own.values()):
-            earned = decimal_text(max(sum(own.values()), 0), asset.scale)
+            most = decimal_text(max(sum(own.values()), 0), asset.scale)
             raise refuse(
                 RefusalCode.BAD_AMOUNT,
-                f"{provider} earns {earned} of {standing.id}, less than is to be given back net of tax.",
+                f"{provider} earns {most} of {standing.id}, less than is to be given back net of tax.",
                 field="amount",
                 fix="Let it give back at most that, and the others the rest.",
             )
