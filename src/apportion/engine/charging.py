@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from apportion.engine.converting import Abroad, crew_of
 from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares, held_of, served
 from apportion.engine.funding.purse import funding_of
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
-from apportion.engine.payers import payer_account
+from apportion.engine.payers import billed_account, payer_account
 from apportion.engine.payments.decision import fetch
 from apportion.engine.rating import Prepared, prepare, rate
 from apportion.engine.terms import Terms
@@ -81,26 +82,33 @@ class UsageDecision:
             return self._rejected(work, error.refusal)
 
     def _charged(self, work: Work, prepared: Prepared) -> Outcome:
-        payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
+        if self.terms.rates:
+            payers = [billed_account(work, self.terms, p.payer, prepared) for p in prepared.payers]
+        else:
+            payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
             return self._parked(work, first, Refusal(RefusalCode.PERIOD_CLOSED, field="start"))
         funded = work.names.funded and any(funding_of(work, payer.id) for payer in payers)
         stock: list[AllowanceLine] = []
-        if funded:
+        away = self.terms.rates and (prepared.rates or any(p.asset != work.asset(prepared.terms.asset) for p in payers))
+        if funded and not (away and first.asset != work.asset(prepared.terms.asset)):
             prepared, stock = covered(work, prepared, first)
         rated = prepared.rated
         if rated is None:
             rated = rate(prepared, lambda prefix: RunningTotals(work, first.id, prefix))
-        crew = work.crews.get(prepared.route)
-        if crew is None:
-            crew = work.crews[prepared.route] = providers_of(work, prepared)
-        legs = Legs(work, prepared.terms, rated, payers, crew)
+        if away:
+            legs: Legs = Abroad(work, prepared, rated, payers, crew_of(work, prepared))
+        else:
+            crew = work.crews.get(prepared.route)
+            if crew is None:
+                crew = work.crews[prepared.route] = providers_of(work, prepared)
+            legs = Legs(work, prepared.terms, rated, payers, crew)
         if funded:
             try:
                 noted = draw_shares(work, prepared, legs, stock)
             except Refused as refused:
-                fetch(work, legs.indexed_shares(), prepared.terms.service.id)
+                fetch(work, legs.owed(), prepared.terms.service.id)
                 return self._parked(work, first, refused.refusal)
             return Booking(self, work, prepared, legs).write(noted)
         for account, atoms in legs.shares:
@@ -183,6 +191,10 @@ class Booking:
             asset = (prepared.terms.asset_text, self.scale)
             lines.append(book_line("ent_" + self.hex, charge_id, "charge", work.at, asset, movements))
             work.touch_all(movements)
+        keys: list[Key] = []
+        if self.legs.abroad:
+            entries, keys = self.legs.lines(work, charge_id)
+            lines += entries
         if any(rated.split.kept) or rated.shares is not None:
             for account, residue in self.legs.residues():
                 work.keep(account, residue)
@@ -193,6 +205,8 @@ class Booking:
         if key in work.seen and work.seen[key].state == PENDING:
             work.writes.pending.append((key, 0, None))
         work.record(key, CHARGED if rated.total else ZERO_RATED, decision.digest, *lines, *more())
+        for other in keys:
+            work.remember(other, "done", b"", work.head[0])
         below_cost = rated.split.sponsored if prepared.terms.service.guard else 0
         return Outcome(STATES[bool(rated.total)], charge_id, None, rated.total, below_cost)
 
@@ -279,8 +293,8 @@ class Booking:
         else:
             shape = self._more(texts)
         prepared = self.prepared  # price lines, shares or agreements have texts of their own:
-        if prepared.running or legs.draws is not None or prepared.choice is not None:
-            return encode(self._charge_record(texts))
+        if prepared.running or legs.draws is not None or prepared.choice is not None or legs.abroad:
+            return encode(legs.told(self._charge_record(texts)))
         return prepared.deal.charge_forms.line(shape, self._charge_record, texts)
 
     def _more(self, texts: list[str]) -> tuple[object, ...]:

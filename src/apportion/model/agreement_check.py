@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from apportion.errors import RefusalCode
 from apportion.model.agreement import Agreement, Consequence, Service, Targets
-from apportion.model.findings import Findings
+from apportion.model.findings import CONVERTS, Findings
 from apportion.model.market_check import check_price, check_retail
 from apportion.model.profile_check import check_billing
 
@@ -58,7 +58,8 @@ def _terms(found: Findings, where: str, agreement: Agreement) -> None:
 def _fits(found: Findings, where: str, agreement: Agreement, service: Service) -> None:
     tariff = found.catalog.tariffs[agreement.tariff]
     if agreement.provider:
-        check_price(found, f"{where}.tariff", tariff, service)
+        converts = not agreement.payer and service.apportion in CONVERTS
+        check_price(found, f"{where}.tariff", tariff, service, converts=converts)
         return
     found.fits(f"{where}.tariff", tariff, service)
     check_retail(found, f"{where}.tariff", tariff, service)

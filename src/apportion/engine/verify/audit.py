@@ -9,6 +9,7 @@ import msgspec
 import tzdata
 from blake3 import blake3
 
+from apportion.engine.converting import CONVERSION, conversion_key
 from apportion.engine.query import AnyLine
 from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.cards import Cards
@@ -58,6 +59,7 @@ from apportion.model.talks import NegotiationLine
 from apportion.model.usage import UsageClass
 
 DONE = ("charged", "zero-rated")
+Booked = tuple[dict[str, int] | None, str]
 Keyed = UsageLine | Charge | Entry | StatementLine | SettlementLine
 
 
@@ -118,12 +120,17 @@ class Audit:
         keyed: list[Keyed] = []
         usage: UsageLine | None = None
         charge: Charge | None = None
+        booked: Booked = (None, "")  # legs of the charge at hand, and when
         at = 0
         for index, raw in enumerate(row.lines):
             line: Any = None
             try:
                 line = self._decode(raw)
                 kind = type(line)
+                if charge is not None and booked[1] and not (kind is Entry and line.cause == charge.id):
+                    whole, done, legs = charge, usage, booked
+                    charge, usage, booked = None, None, (None, "")
+                    self._charge(row, at, whole, done, legs)
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
@@ -144,10 +151,13 @@ class Audit:
                         self._charge(row, index, before, usage)
                         usage = None
                 elif kind is Entry and charge is not None and line.cause == charge.id:
-                    legs = self._charge_entry(row, index, line), line.at
-                    line, index, done, charge = charge, at, usage, None
-                    usage = None
-                    self._charge(row, index, line, done, legs)
+                    booked = {**(booked[0] or {}), **self._charge_entry(row, index, line)}, line.at
+                    if line.kind == CONVERSION:
+                        keyed.append(line)
+                    if not charge.conversions:  # else entries in other currencies may follow
+                        line, index, done, charge, legs = charge, at, usage, None, booked
+                        usage, booked = None, (None, "")
+                        self._charge(row, index, line, done, legs)
                 else:
                     if kind in (Entry, StatementLine, SettlementLine):
                         keyed.append(line)
@@ -161,7 +171,7 @@ class Audit:
                         self.credits.take(row, index, line)
             except Exception as error:  # whatever a forger wrote becomes a finding, never a crash
                 self._wrong(row, index, line, error)
-        self._rest(row, at, charge, usage)
+        self._rest(row, at, charge, usage, booked)
         self.funding.row_ends(row)
         self.cards.row_ends(row)
         self.market.row_ends(row)
@@ -170,11 +180,11 @@ class Audit:
         self.corrections.row_ends(row)
         return keyed
 
-    def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
+    def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None, booked: Booked) -> None:
         """What a row leaves open: a charge without an entry, when nothing was to be moved; a usage without a charge."""
         if charge is not None:
             try:
-                self._charge(row, at, charge, usage)
+                self._charge(row, at, charge, usage, booked)
             except Exception as error:  # as above
                 self._wrong(row, at, charge, error)
         elif usage is not None:
@@ -204,7 +214,10 @@ class Audit:
         return line
 
     def _charge_entry(self, row: Row, index: int, line: Entry) -> dict[str, int]:
-        if line.kind == "charge" and line.id[3:] != line.cause[3:]:
+        key = line.cause[3:] if line.kind == "charge" else ""
+        if line.kind == CONVERSION:
+            key = "_" + conversion_key(line.cause, line.asset.partition("/")[0]).hex()
+        if key and line.id[3:] != key:
             self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
         legs = self.books.entry(row, index, line)
         self.settlings.entry(row, index, line, legs)
@@ -216,7 +229,7 @@ class Audit:
         index: int,
         line: Charge,
         usage: UsageLine | None,
-        booked: tuple[dict[str, int] | None, str] = (None, ""),
+        booked: Booked = (None, ""),
     ) -> None:
         """Check a charge with the legs of its entry and when it was booked, as far as anything was."""
         legs, at = booked
@@ -243,7 +256,7 @@ class Audit:
 
     def _alone(self, row: Row, index: int, line: Entry) -> None:
         """An entry by itself; one that claims to be a charge's must stand beside it."""
-        if line.cause.startswith("chg_") or line.kind == "charge":
+        if line.cause.startswith("chg_") or line.kind in ("charge", CONVERSION):
             self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
         legs = self.books.entry(row, index, line)
         self.payments.entry(row, index, line, legs)
@@ -251,6 +264,8 @@ class Audit:
         self.plans.entry(row, index, line, legs)
         self.statements.entry(row, index, line, legs)
         self.settlings.entry(row, index, line, legs)
+        if line.kind != "true-up" and any(self.books.standing(one).line.role == "exchange" for one in legs):
+            self.findings.add("exchange", row.place(index), line.id, "moves an exchange account, and converts nothing.")
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
 
