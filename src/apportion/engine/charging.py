@@ -186,6 +186,8 @@ class Booking:
         work, decision, prepared, rated = self.work, self.decision, self.prepared, self.rated
         key, charge_id = decision.key, "chg_" + self.hex
         movements = self.legs.movements()
+        if self.legs.abroad:
+            self.legs.check(movements)
         lines = [self._usage_line(), self._charge_line()]
         if movements:
             asset = (prepared.terms.asset_text, self.scale)

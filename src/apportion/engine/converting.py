@@ -17,7 +17,7 @@ from apportion.engine.legs import Legs
 from apportion.engine.rating import Prepared, Rated
 from apportion.engine.work import Work
 from apportion.ledger import proof
-from apportion.ledger.booking import Movement, book_line, charge_movements, merge
+from apportion.ledger.booking import Movement, book_line, charge_movements, check_balances, merge
 from apportion.model.account import Account, Role
 from apportion.model.charge import Charge, Conversion
 from apportion.model.ids import key_id
@@ -125,6 +125,15 @@ class Abroad(Legs):
             if merged := merge(legs):
                 found.append((asset, merged))
         return found
+
+    def check(self, movements: list[Movement]) -> None:
+        """Refuse entries of which one would not fit, before the first is booked.
+
+        Raises:
+            Refused: OVERFLOW.
+        """
+        for moved in (movements, *(legs for _, legs in self.others())):
+            check_balances(moved)
 
     def residues(self) -> list[Movement]:
         """What rounding kept from each account (10^−9 atoms); together zero, in each currency by itself."""

@@ -64,6 +64,13 @@ class Legs:
         """The charge with what was converted of it."""
         return charge
 
+    def check(self, movements: list[Movement]) -> None:
+        """Refuse several entries of which one would not fit; a single one is refused as it is booked.
+
+        Raises:
+            Refused: OVERFLOW.
+        """
+
     def lines(self, work: Work, charge: str) -> tuple[list[bytes], list[Key]]:
         """Entries in other currencies as the books keep them, and the keys of each."""
         return [], []
