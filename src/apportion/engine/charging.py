@@ -197,7 +197,7 @@ class Booking:
         if self.legs.abroad:
             entries, keys = self.legs.lines(work, charge_id)
             lines += entries
-        if any(rated.split.kept) or rated.shares is not None:
+        if any(rated.split.kept) or rated.shares is not None or self.legs.abroad:
             for account, residue in self.legs.residues():
                 work.keep(account, residue)
         if prepared.running:
