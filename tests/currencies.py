@@ -14,13 +14,13 @@ from apportion.adapters.stores.sqlite import SqliteStore
 from apportion.engine.engine import Engine
 from apportion.engine.verify.stored import verify_store
 from apportion.engine.verify.verdict import Outside, Verdict
-from apportion.model.agreement import Agreement, Part, Service
+from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.charge import Charge
-from apportion.model.command import Outcome
+from apportion.model.command import Grant, Outcome
 from apportion.model.exchange_rate import ExchangeRate
 from apportion.model.journal import Entry
-from apportion.model.party import Payer, Provider, UnknownPayers
+from apportion.model.party import Payer, Provider
 from apportion.model.profile import Billing, Profile
 from apportion.model.tariff import Flat, Tariff, Unit
 from apportion.model.usage import PayerUse, Usage
@@ -46,7 +46,7 @@ def catalog(given: tuple[ExchangeRate, ...] | None = None, **more: object) -> Ca
             id="film", currency="USD", taxes={"vat": "7.7"}, tax="vat",
             components=(Flat(name="start", price="1"), Unit(name="watch", measure="minutes", price="0.07")),
         ),
-        Tariff(id="studio", currency="JPY", components=(Unit(name="licence", measure="minutes", price="3.3", per="1"),)),
+        Tariff(id="studio", currency="JPY", components=(Unit(name="licence", measure="minutes", price="3.3"),)),
         Tariff(id="wire", currency="EUR", components=(Unit(name="carry", measure="minutes", price="0.01", per="7"),)),
         Tariff(id="host", currency="USD", components=(Unit(name="keep", measure="minutes", price="0.011", per="3"),)),
     )  # fmt: skip
@@ -118,9 +118,21 @@ class Cinema:
         """What is posted, by owner and currency."""
         found: dict[tuple[str, str], Fraction] = {}
         for view in self.engine.books.accounts():
-            found[view.owner, view.currency] = found.get((view.owner, view.currency), Fraction(0)) + Fraction(view.posted)
+            found[view.owner, view.currency] = found.get((view.owner, view.currency), Fraction(0)) + Fraction(
+                view.posted
+            )
         return found
 
     def verify(self) -> Verdict:
         """What a proof of the store says."""
         return verify_store(self.store, self.engine.tenant, "main", Outside(signature_holds, prefix_ok=True))
+
+    def tell(self, command: object) -> Outcome:
+        """Decide one command."""
+        return self.engine.writer.commit([command])[0]
+
+    def grant(self, payer: str, amount: str, currency: str) -> None:
+        """Give a payer a bucket."""
+        assert (
+            self.tell(Grant(payer=payer, amount=amount, currency=currency, reference=f"grant-{payer}")).refusal is None
+        )

@@ -105,7 +105,9 @@ def _statements(cinema: Cinema) -> None:
         if isinstance(made, Statement):
             items = [item for section in made.sections for item in section.items]
             assert sum(Fraction(item.total) for item in items) == Fraction(made.total)
-            assert Fraction(made.total) + Fraction(made.residue_out) - Fraction(made.residue_in) == Fraction(made.charges)
+            assert Fraction(made.total) + Fraction(made.residue_out) - Fraction(made.residue_in) == Fraction(
+                made.charges
+            )
             said = sum((Fraction(one.converted) for one in made.conversions), Fraction(0))
             assert said == (0 if made.currency == "USD" else Fraction(made.charges))
         else:

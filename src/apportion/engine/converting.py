@@ -7,7 +7,7 @@ each entry balances in its own currency, and what lies on the exchange accounts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,13 +15,13 @@ import msgspec
 from apportion.engine.funding.purse import PREPAID, Draw
 from apportion.engine.legs import Legs
 from apportion.engine.rating import Prepared, Rated
-from apportion.engine.work import Work
+from apportion.engine.work import Work, encode
 from apportion.ledger import proof
-from apportion.ledger.booking import Movement, book_line, charge_movements, check_balances, merge
+from apportion.ledger.booking import Movement, book, charge_movements, check_balances, merge
 from apportion.model.account import Account, Role
-from apportion.model.charge import Charge, Conversion
-from apportion.model.ids import key_id
-from apportion.money import Asset, Exact, allocate, residues
+from apportion.model.charge import Charge, Conversion, Portion, Share
+from apportion.model.ids import key_id, read_number
+from apportion.money import Asset, Exact, Money, allocate, residues
 from apportion.money.exact import decimal_text
 from apportion.money.exchange import Rate
 from apportion.money.rounding import atoms_of
@@ -119,12 +119,7 @@ class Abroad(Legs):
         for account, own in zip(self.providers, self._earned, strict=True):
             if own is not None:
                 moved.setdefault(own.asset, []).append((account, own.atoms))
-        found = []
-        for asset, legs in sorted(moved.items(), key=lambda item: item[0].code):
-            legs.append((exchange_account(self._work, asset), -sum(atoms for _, atoms in legs)))
-            if merged := merge(legs):
-                found.append((asset, merged))
-        return found
+        return _balanced(self._work, moved)
 
     def check(self, movements: list[Movement]) -> None:
         """Refuse entries of which one would not fit, before the first is booked.
@@ -168,19 +163,49 @@ class Abroad(Legs):
 
     def lines(self, work: Work, charge: str) -> tuple[list[bytes], list[Key]]:
         """The entries in the other currencies as the books keep them, and the keys of each."""
-        lines, keys = list[bytes](), list[Key]()
-        for asset, movements in self.others():
-            key = conversion_key(charge, asset.code)
-            keys.append(key)
-            shown = str(asset), asset.scale
-            lines.append(book_line(key_id("ent", key), charge, CONVERSION, work.at, shown, movements))
-            work.touch_all(movements)
-        return lines, keys
+        return conversion_entries(work, charge, self.others(), forced=False)
 
 
 def conversion_key(charge: str, code: str) -> Key:
     """The key of a charge's entry in another currency; no usage record can come to the same."""
     return bytes.fromhex(proof.personal_mac(_SPACE, f"{charge} {code}"))
+
+
+def _balanced(work: Work, moved: dict[Asset, list[Movement]]) -> list[tuple[Asset, list[Movement]]]:
+    """Legs by currency, each with the exchange account as the other side."""
+    found = []
+    for asset, legs in sorted(moved.items(), key=lambda item: item[0].code):
+        legs.append((exchange_account(work, asset), -sum(atoms for _, atoms in legs)))
+        if merged := merge(legs):
+            found.append((asset, merged))
+    return found
+
+
+def exchanged(work: Work, made: Charge) -> list[tuple[Asset, list[Movement]]]:
+    """The legs of a charge in each other currency than its own, as it says itself what was converted of it."""
+    moved: dict[Asset, list[Movement]] = {}
+    sides: list[tuple[int, tuple[Share, ...] | tuple[Portion, ...]]] = [(-1, made.shares), (1, made.portions)]
+    for sign, some in sides if made.conversions else ():
+        for one in some:
+            if one.converted is not None:
+                asset = next(asset for _, asset in work.names.assets.values() if asset.code == one.converted.currency)
+                atoms = sign * Money.parse(one.converted.amount, asset).atoms
+                moved.setdefault(asset, []).append((work.numbered(read_number(one.account)), atoms))
+    return _balanced(work, moved)
+
+
+def conversion_entries(
+    work: Work, charge: str, others: Iterable[tuple[Asset, list[Movement]]], *, forced: bool = True
+) -> tuple[list[bytes], list[Key]]:
+    """The entries of a charge in other currencies as the books keep them, and the keys of each."""
+    lines, keys = list[bytes](), list[Key]()
+    for asset, movements in others:
+        key = conversion_key(charge, asset.code)
+        keys.append(key)
+        shown = str(asset), asset.scale
+        lines.append(encode(book(key_id("ent", key), charge, CONVERSION, work.at, shown, movements, forced=forced)))
+        work.touch_all(movements)
+    return lines, keys
 
 
 def exchange_account(work: Work, asset: Asset) -> Account:

@@ -328,6 +328,14 @@ class Terms:
         for agreement in self._billed.get(payer, ()):
             if agreement.service == service and _covers(agreement, instant):
                 return agreement.billing.currency
+        return self._preferred(payer)
+
+    def bills_in(self, payer: str, code: str) -> bool:
+        """Whether a known payer is billed in a currency, by any of its agreements or its profile."""
+        wanted = {self._preferred(payer), *(one.billing.currency for one in self._billed.get(payer, ()))}
+        return payer in self.catalog.payers and bool(self.rates) and code in wanted
+
+    def _preferred(self, payer: str) -> str:
         known = self.catalog.payers.get(payer) or self.catalog.unknown_payers
         profile = self.catalog.profiles.get(known.profile) if known is not None else None
         return profile.billing.currency if profile is not None else ""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
+from apportion.engine.converting import OWNER, conversion_entries, exchanged
 from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
-from apportion.ledger.booking import Movement, book, merge
+from apportion.ledger.booking import Movement, book, check_balances, merge
 from apportion.model.account import Account, Role
-from apportion.model.charge import Charge
+from apportion.model.charge import Charge, Portion, Share
 from apportion.model.command import Outcome
 from apportion.model.correction import Correct, CorrectedLine, CorrectionCommand, Resplit, Why
 from apportion.model.ids import key_id, read_key, read_number
@@ -142,8 +143,9 @@ def _row(work: Work, n: int) -> bytes:
 def _made(work: Work, command: CorrectionCommand, standing: Standing) -> Charge:
     asset, label = standing.asset, LABELS[Why(command.why)]
     if isinstance(command, Resplit):
-        account = work.account(Role.PROVIDER, command.provider, asset)
-        to = (command.part, command.provider, account.public)
+        known = [p for p in standing.charge.portions if (p.part, p.provider) == (command.part, command.provider)]
+        account = known[0].account if known else work.account(Role.PROVIDER, command.provider, asset).public
+        to = (command.part, command.provider, account)
         atoms = Money.parse(command.amount, asset).atoms
         return resplit(standing.charge, asset, to, atoms, command.against, label=label)
     borne = borne_of(standing.charge, asset)
@@ -175,18 +177,25 @@ def book_correction(work: Work, key: Key, digest: bytes, standing: Standing, mad
     )  # fmt: skip
     lines = [encode(made)]
     movements = merge(movements_of(made, asset, lambda role, owner: work.account(role, owner, asset), work.numbered))
+    others = exchanged(work, made)
+    for moved in (movements, *(legs for _, legs in others)) if others else ():
+        check_balances(moved)
     if movements:
         shown = (str(asset), asset.scale)
         entry = book(key_id("ent", key), id, "adjustment", work.at, shown, movements, forced=True)
         lines.append(encode(entry))
         work.touch_all(movements)
-    work.record(key, "done", digest, *lines, work.move(line))
+    entries, keys = conversion_entries(work, id, others)
+    n = work.append(*lines, *entries, work.move(line))
+    work.remember(key, "done", digest, n)
+    for one in keys:
+        work.remember(one, "done", b"", n)
 
 
 def movements_of(
     made: Charge, asset: Asset, chart: Callable[[Role, str], Account], numbered: Callable[[int], Account]
 ) -> list[Movement]:
-    """The legs of a correction."""
+    """The legs of a correction in the currency of its charge."""
 
     def atoms(text: str) -> int:
         return Money.parse(text, asset).atoms
@@ -194,8 +203,11 @@ def movements_of(
     def known(id: str) -> Account:
         return numbered(read_number(id))
 
-    found = [(known(share.account), -atoms(share.amount)) for share in made.shares]
-    found += [(known(portion.account), atoms(portion.amount)) for portion in made.portions]
+    def crossing(one: Share | Portion) -> Account:
+        return known(one.account) if one.converted is None else chart(Role.EXCHANGE, OWNER)
+
+    found = [(crossing(share), -atoms(share.amount)) for share in made.shares]
+    found += [(crossing(portion), atoms(portion.amount)) for portion in made.portions]
     found += [(chart(Role.TAX, f"{tax.name}@{tax.rate}"), atoms(tax.amount)) for tax in made.taxes]
     if made.sponsor:
         found.append((known(made.sponsor), -atoms(made.sponsored)))

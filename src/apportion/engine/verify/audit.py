@@ -127,43 +127,30 @@ class Audit:
             try:
                 line = self._decode(raw)
                 kind = type(line)
-                if charge is not None and booked[1] and not (kind is Entry and line.cause == charge.id):
-                    whole, done, legs = charge, usage, booked
+                if charge is not None and not (kind is Entry and line.cause == charge.id):  # it has no more entries
+                    whole, done, legs = charge, usage, booked if booked[1] else (None, _drawn_at(line))
                     charge, usage, booked = None, None, (None, "")
-                    self._charge(row, at, whole, done, legs)
+                    self._rest(row, at, whole, done, legs)
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
                     self.cards.course(row, index, line)
                     self.market.course(row, index, line)
                     self.settlings.course(row, index, line)
-                    if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
-                        pending, done, charge, usage = charge, usage, None, None
-                        self._charge(row, at, pending, done, (None, line.at))
                     self.funding.course(row, index, line)
                 if kind is UsageLine:
                     keyed.append(line)
                     usage = self._usage(row, index, line)
                 elif kind is Charge:
                     keyed.append(line)
-                    before, charge, index, at = charge, line, at, index
-                    if before is not None:
-                        self._charge(row, index, before, usage)
-                        usage = None
+                    charge, at = line, index
                 elif kind is Entry and charge is not None and line.cause == charge.id:
                     booked = {**(booked[0] or {}), **self._charge_entry(row, index, line)}, line.at
                     if line.kind == CONVERSION:
                         keyed.append(line)
-                    if not charge.conversions:  # else entries in other currencies may follow
-                        line, index, done, charge, legs = charge, at, usage, None, booked
-                        usage, booked = None, (None, "")
-                        self._charge(row, index, line, done, legs)
                 else:
                     if kind in (Entry, StatementLine, SettlementLine):
                         keyed.append(line)
-                    if kind is SessionLine and charge is not None:  # a slice for which nothing was to be moved
-                        before, charge, done, usage = charge, None, usage, None
-                        self._charge(row, at, before, done)
                     check = self._plain.get(kind)
                     if check is not None:
                         check(row, index, line)
@@ -296,6 +283,11 @@ class Audit:
             not findings.count, findings.list, self.records, self.books.entries, self.charges.count,
             chain.n, chain.head.hex(), chain.signed_until, findings.count, notes,
         )  # fmt: skip
+
+
+def _drawn_at(line: Any) -> str:
+    """When what stands beside a charge without an entry was drawn for it."""
+    return str(line.at) if isinstance(line, AllowanceLine | CapLine) else ""
 
 
 class KeySet:
