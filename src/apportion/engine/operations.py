@@ -42,6 +42,7 @@ from apportion.engine.exchange import (
     VersionQuery,
     ViewQuery,
 )
+from apportion.engine.exchanging.operations import EXCHANGING
 from apportion.engine.explain import Explanation
 from apportion.engine.funding import door as stocks
 from apportion.engine.market.operations import MARKET
@@ -335,7 +336,7 @@ _TABLE: tuple[Operation, ...] = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING, *CORRECTIONS,
+    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING, *CORRECTIONS, *EXCHANGING,
 )  # fmt: skip
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 

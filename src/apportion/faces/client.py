@@ -26,6 +26,7 @@ from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
 from apportion.faces.corrections import Corrections
+from apportion.faces.exchange import Exchange
 from apportion.faces.following import Following
 from apportion.faces.market import Market
 from apportion.faces.negotiations import Negotiations
@@ -56,6 +57,7 @@ class Client(Asking):
         self.negotiations = Negotiations(self.ask, self.pages)
         self.settling = Settling(self.ask, self.pages)
         self.corrections = Corrections(self.ask)
+        self.exchange = Exchange(self.ask)
 
     # money
 

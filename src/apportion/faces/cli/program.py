@@ -15,6 +15,7 @@ from apportion.faces.cli import (
     cards,
     catalogs,
     corrections,
+    exchange,
     funds,
     inquiry,
     market,
@@ -63,7 +64,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.oblige,
         settling.collected,
     ],
-    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing],
+    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing, exchange.exchange],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, payments.fake_payments, books.forget],
 }
@@ -112,6 +113,7 @@ def _build() -> App:
         *cards.commands("Book", program.default_parameter),
     ):
         program.command(words)
+    program.command(exchange.commands(TERMS[0], program.default_parameter))
     program.command(provider.commands("Keep", program.default_parameter))
     return program
 

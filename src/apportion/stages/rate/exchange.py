@@ -36,7 +36,7 @@ class Rates:
         Raises:
             Refused: NO_RATE when none was in force at the instant.
         """
-        found = self._latest((code, to), at) or self._latest((to, code), at)
+        found = self.known(code, to, at)
         if found is None:
             raise refuse(
                 RefusalCode.NO_RATE,
@@ -46,12 +46,16 @@ class Rates:
             )
         return found
 
+    def known(self, code: str, to: str, at: datetime) -> Rate | None:
+        """The same, or None when no rate was in force."""
+        return self._latest((code, to), at) or self._latest((to, code), at)
+
+    @property
+    def currencies(self) -> list[str]:
+        """All that some rate is of, in order."""
+        return sorted({code for pair in self._rates for code in pair})
+
     def _latest(self, pair: Pair, at: datetime) -> Rate | None:
         known = self._rates.get(pair, ())
         place = bisect_right(known, at, key=_instant)
         return known[place - 1][1] if place else None
-
-    def latest(self, code: str, to: str) -> Rate | None:
-        """The newest rate between two currencies, from now on or to come; None when there is none."""
-        known = self._rates.get((code, to)) or self._rates.get((to, code))
-        return known[-1][1] if known else None
