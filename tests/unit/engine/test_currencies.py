@@ -123,7 +123,7 @@ def test_the_statement_is_in_one_currency_and_says_what_was_converted(cinema: Ci
     assert Fraction(made.charges) == total * Fraction("1.87")
     assert [(one.rate, one.converted) for one in made.conversions] == [("0.92", "7.718643600"), ("0.95", "7.970338500")]
     watch = made.sections[0].items[0]
-    assert watch.exchanged == "USD 13.58 (1 USD = 0.92 EUR, ECB 2026-11-15; 1 more)"
+    assert watch.exchanged == "USD 13.58 (1 USD = 0.92 EUR, ECB 2026-11-15; 1 more rate)"
     assert watch.exchanged in " ".join(as_text(made).split())
     assert found["toho"].currency == "JPY" and found["toho"].total == "960"
     ada = found["ada"]

@@ -94,7 +94,8 @@ def exchanged_words(origins: Mapping[Origin, int], asset: Asset) -> str:
         net = sum((o.back(Exact(weight, asset.unit * GRID), asset.code) for o, weight in mine), Exact(0))
         shown = quantize(net, parse_asset(code) if minor_digits(code) is not None else Asset(code, 2)).text()
         rates = list(dict.fromkeys(origin.words(asset.code) for origin, _ in mine))
-        more = f"; {len(rates) - 1} more" if len(rates) > 1 else ""
+        rest = len(rates) - 1
+        more = f"; {rest} more rate{'s' * (rest > 1)}" if rest else ""
         words.append(f"{code} {shown} ({rates[0]}{more})")
     return ", ".join(words)
 
