@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from apportion.engine.exchanging.door import ExchangeAnswer, ExchangeQuery, RatesInput
+from apportion.engine.exchanging.door import ExchangeAnswer, RatesInput
 from apportion.model.exchange_rate import ExchangeRate
 
 
@@ -40,5 +40,5 @@ class Exchange:
         Raises:
             Refused: UNKNOWN_ASSET.
         """
-        found: ExchangeAnswer = self._ask("exchange", query=ExchangeQuery(currency))
+        found: ExchangeAnswer = self._ask("exchange", query={"currency": currency})
         return found
