@@ -27,6 +27,7 @@ from apportion.money.exchange import Rate
 from apportion.money.rounding import atoms_of
 from apportion.ports import Key
 
+Others = list[tuple[Asset, list[Movement]]]  # movements by currency
 CONVERSION, OWNER = "conversion", "conversions"  # the kind of an entry, and whose the exchange accounts are
 _SPACE = proof.blake3(b"apportion conversions").digest()
 
@@ -119,7 +120,7 @@ class Abroad(Legs):
         for account, own in zip(self.providers, self._earned, strict=True):
             if own is not None:
                 moved.setdefault(own.asset, []).append((account, own.atoms))
-        return _balanced(self._work, moved)
+        return balanced(self._work, moved)
 
     def check(self, movements: list[Movement]) -> None:
         """Refuse entries of which one would not fit, before the first is booked.
@@ -171,7 +172,7 @@ def conversion_key(charge: str, code: str) -> Key:
     return bytes.fromhex(proof.personal_mac(_SPACE, f"{charge} {code}"))
 
 
-def _balanced(work: Work, moved: dict[Asset, list[Movement]]) -> list[tuple[Asset, list[Movement]]]:
+def balanced(work: Work, moved: dict[Asset, list[Movement]]) -> list[tuple[Asset, list[Movement]]]:
     """Legs by currency, each with the exchange account as the other side."""
     found = []
     for asset, legs in sorted(moved.items(), key=lambda item: item[0].code):
@@ -191,7 +192,7 @@ def exchanged(work: Work, made: Charge) -> list[tuple[Asset, list[Movement]]]:
                 asset = next(asset for _, asset in work.names.assets.values() if asset.code == one.converted.currency)
                 atoms = sign * Money.parse(one.converted.amount, asset).atoms
                 moved.setdefault(asset, []).append((work.numbered(read_number(one.account)), atoms))
-    return _balanced(work, moved)
+    return balanced(work, moved)
 
 
 def conversion_entries(

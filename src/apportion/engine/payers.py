@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from apportion.engine.credit.policy import opened
 from apportion.engine.rating import Prepared
-from apportion.engine.terms import Terms
+from apportion.engine.terms import ServiceTerms, Terms
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
 from apportion.model.account import Account
@@ -29,6 +31,27 @@ def payer_account(work: Work, terms: Terms, name: str, asset: Asset) -> Account:
             fix="Add the payer to the catalog, or say under unknown_payers on which terms to open accounts.",
         )
     return opened(work, terms, name, work.open_payer(name, asset, Money.parse(known.credit, asset).atoms))
+
+
+def home_account(work: Work, terms: Terms, name: str, service: ServiceTerms, at: datetime) -> Account:
+    """The account that a session is charged to while it runs: always one in the service's own currency.
+
+    Raises:
+        Refused: UNKNOWN_PAYER; ASSET_MISMATCH when the payer is billed in another currency.
+    """
+    asset = service.asset
+    code = terms.billed_in(name, service.service.id, at) if terms.rates else ""
+    known = terms.catalog.payers.get(name) or terms.catalog.unknown_payers
+    if terms.rates and not code and known is not None and work.payer(name, asset) is None:
+        code = known.currency.partition("/")[0]
+    if code not in ("", asset.code):
+        raise refuse(
+            RefusalCode.ASSET_MISMATCH,
+            f"a session of {service.service.id} is charged in {asset.code}, and this payer in {code}.",
+            field="payers",
+            fix=f"Send its use as usage records, or let the payer have an account in {asset.code} and be billed in it.",
+        )
+    return payer_account(work, terms, name, asset)
 
 
 def billed_account(work: Work, terms: Terms, name: str, prepared: Prepared) -> Account:

@@ -206,9 +206,9 @@ class Findings:
         if why:
             message = f"{words}, and a price is converted use by use: of one of them, {why}."
             self.add(where, message, fix, RefusalCode.ASSET_MISMATCH)
-        if service.session is not None:
-            message = f"{words}, and a session is charged in one currency."
-            self.add(where, message, f"{fix} Or give the service no session.", RefusalCode.ASSET_MISMATCH)
+        if service.allocate == "least-cost" or service.market.retail == "passed-on":
+            message = f"{words}, and its price is part of what payers compare."
+            self.add(where, message, fix, RefusalCode.ASSET_MISMATCH)
 
     def exchanges(self, code: str, other: str) -> bool:
         """Whether some rate of the catalog converts between two currencies, in either direction."""

@@ -22,6 +22,10 @@ class Rate(msgspec.Struct, frozen=True):
     source: str
     at: str
 
+    def other(self, currency: str) -> str:
+        """The one of the two that is not ``currency``."""
+        return self.quote if currency == self.base else self.base
+
     def of(self, exact: Exact, currency: str) -> Exact:
         """``exact`` whole units of ``currency`` (one of the two) in the other one, not rounded."""
         rate = Exact.parse(self.text)

@@ -27,6 +27,7 @@ class Contract:
         self.terms: ServiceTerms = terms.service(line.service)
         self.retail: Pricer = terms.pricer(line.tariff)
         self.asset: Asset = self.terms.asset
+        self._asset_of = terms.asset
         self.pricers = {
             m.tariff: terms.pricer(m.tariff)
             for m in line.meters
@@ -50,11 +51,24 @@ class Contract:
         return pricer.price(Use(parsed(since), until, full, self.attributes))
 
     def exact(self, pricer: Pricer, meter: Meter, until: datetime, quantities: Quantities) -> Exact:
-        """The price of a part; what is due once per session counts only under the terms of its beginning."""
+        """The price of a part in the service's currency; what is due once per session counts only at its beginning."""
         exact = self.price(pricer, meter.since, until, quantities).exact
         if meter.turned:
             exact -= self.price(pricer, meter.since, until, {}).exact
-        return exact
+        return exact if meter.rate is None else meter.rate.of(exact, pricer.currency)
+
+    def own_asset(self, meter: Meter) -> Asset | None:
+        """In what a part earns that does not earn in the service's currency: where it earns its own price."""
+        if meter.rate is None or self.terms.service.apportion != "wholesale":
+            return None
+        return self._asset_of(meter.rate.other(self.asset.code))
+
+    def own_due(self, meter: Meter, earned: Exact) -> Exact:
+        """The exact share of such a part, given in atoms of the service's currency, in atoms of its own."""
+        asset = self.own_asset(meter)
+        if meter.rate is None or asset is None:
+            return ZERO
+        return meter.rate.of(earned.over(Exact(self.asset.unit)), self.asset.code) * Exact(asset.unit)
 
     def bounds(self, after: datetime, until: datetime) -> list[datetime]:
         """Instants strictly between two at which a band of any of the tariffs begins, in order."""

@@ -10,16 +10,17 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from apportion.engine.charging import CHARGED, ZERO_RATED
+from apportion.engine.converting import Others, balanced, conversion_entries, exchange_account
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, Draw, Purse, stock_of
 from apportion.engine.sessions.bill import price_lines, replace
 from apportion.engine.sessions.contract import Contract, minus, payable, used, whole, written
 from apportion.engine.sessions.covers import settle, sole
-from apportion.engine.sessions.slice import Slice, cut, leftovers
+from apportion.engine.sessions.slice import Slice, converted_of, cut, leftovers
 from apportion.engine.terms import Terms
 from apportion.engine.value import hold_line
 from apportion.engine.work import Work, encode
 from apportion.ledger import holds, proof
-from apportion.ledger.booking import book, charge_movements, merge
+from apportion.ledger.booking import Movement, book, charge_movements, check_balances, merge
 from apportion.model.account import Account, Role
 from apportion.model.charge import Charge, Portion, Share, TaxLine
 from apportion.model.funding import AllowanceLine
@@ -28,7 +29,7 @@ from apportion.model.ids import key_id, read_number
 from apportion.model.journal import UsageLine
 from apportion.model.session import Meter, SessionLine, SessionPayer
 from apportion.model.usage import PartUse, PayerUse
-from apportion.money import Exact
+from apportion.money import Asset, Exact, parse_asset
 from apportion.money.exact import decimal_text
 
 _FOREVER = "9999-12-31T00:00:00.000000Z"  # a session's hold ends with the session, which is always due at some time
@@ -236,7 +237,10 @@ class Row:
     def settle(self) -> None:
         """The session is over: what rounding kept from each goes to the accounts, as that of single charges does."""
         for account, residue in leftovers(self.contract, self.line):
-            if account:
+            if account.startswith("exchange "):
+                other = parse_asset(account.removeprefix("exchange "))
+                self.work.keep(exchange_account(self.work, other), residue)
+            elif account:
                 self.work.keep(self.work.numbered(read_number(account)), residue)
             else:
                 self.work.keep(self.work.account(Role.PLATFORM, "fees", self.contract.asset), residue)
@@ -246,10 +250,7 @@ class Row:
         work, contract, line = self.work, self.contract, self.line
         asset, scale = contract.asset, contract.asset.scale
         key = proof.record_key(line.id, str(found.after.slices))
-        portions = [
-            (work.numbered(read_number(meter.account)), atoms)
-            for meter, atoms in zip(line.meters[1:], found.portions, strict=True)
-        ]
+        portions, others = self._portions(found)
         platform = work.account(Role.PLATFORM, "fees", asset)
         taxes = [(work.account(Role.TAX, f"{tax.name}@{tax.rate}", asset), tax.amount) for tax in found.taxes]
         unpaid = found.total if not paid else 0
@@ -268,9 +269,25 @@ class Row:
             )
             self.lines.append(encode(entry))
             work.touch_all(movements)
+        entries, keys = conversion_entries(work, key_id("chg", key), others, forced=False)
+        self.add(entries, keys)
         if contract.terms.service.guard:
             self.below_cost += found.sponsored
         self._before = line
+
+    def _portions(self, found: Slice) -> tuple[list[Movement], Others]:
+        """The legs of those who deliver in the service's currency, and in their own."""
+        work, moved, portions = self.work, dict[Asset, list[Movement]](), list[Movement]()
+        for meter, atoms, own in zip(self.line.meters[1:], found.portions, found.own, strict=True):
+            account, asset = work.numbered(read_number(meter.account)), self.contract.own_asset(meter)
+            if asset is not None and own is not None:
+                moved.setdefault(asset, []).append((account, own))
+                account = exchange_account(work, self.contract.asset)
+            portions.append((account, atoms))
+        others = balanced(work, moved)
+        for _, legs in others:
+            check_balances(legs)
+        return portions, others
 
     def _usage(self, found: Slice, key: bytes) -> UsageLine:
         """What was used since the slice before: the session is the source, the slice's number the id."""
@@ -308,8 +325,12 @@ class Row:
             allocation=contract.terms.service.allocate if len(line.payers) > 1 else "",
             lines=price_lines(contract, self._before, line),
             portions=tuple(
-                Portion(m.part, m.provider, m.account, due.over(Exact(unit)).text(), text(atoms), m.tariff)
-                for m, due, atoms in zip(line.meters[1:], dues, found.portions, strict=True)
+                Portion(
+                    m.part, m.provider, m.account, due.over(Exact(unit)).text(), text(atoms), m.tariff, (), converted
+                )
+                for m, due, atoms, converted in zip(
+                    line.meters[1:], dues, found.portions, converted_of(contract, line, found), strict=True
+                )
             ),
             shares=tuple(
                 Share(one.account.public, text(one.atoms), "", *self._drawn(one)) for one in _together(paid)
