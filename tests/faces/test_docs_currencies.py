@@ -64,11 +64,15 @@ def test_prices_without_a_rate_are_refused(cli: Cli, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     text = next(text for language, text in blocks("how-to/currencies.md") if language == "toml")
     without = text.replace('{ from = "JPY", to = "USD"', '{ from = "JPY", to = "GBP"')
-    periodic = text.replace('name = "licence", measure', 'name = "licence", scope = "period", measure')
-    session = text.replace("measures = {", "session = { slice = { minutes = 1 } }\nmeasures = {")
+    period = text.replace("[tariffs.cinema]", '[tariffs.cinema]\nperiod_minimum = "5"')
+    passed = text.replace("measures = {", 'market = { retail = "passed-on" }\nmeasures = {')
     twice = text.replace("2026-03-09", "2026-03-01")
-    for changed, code in ((without, "no_rate"), (session, "asset_mismatch"), (twice, "catalog_invalid")):
+    for changed, code in (
+        (period, "asset_mismatch"),
+        (without, "no_rate"),
+        (passed, "asset_mismatch"),
+        (twice, "catalog_invalid"),
+    ):
         Path("catalog.toml").write_text(changed)
         done = cli("catalog", "check", "catalog.toml", "--json")
         assert done.code == 1 and code in {one["code"] for one in done.json["findings"]}, done.out
-    assert periodic != text

@@ -83,7 +83,10 @@ class UsageDecision:
 
     def _charged(self, work: Work, prepared: Prepared) -> Outcome:
         if self.terms.rates:
-            payers = [billed_account(work, self.terms, p.payer, prepared) for p in prepared.payers]
+            payers = [
+                billed_account(work, self.terms, p.payer, prepared.terms, self.usage.start, running=prepared.running)
+                for p in prepared.payers
+            ]
         else:
             payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
         first = payers[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from apportion.engine.credit.policy import opened
-from apportion.engine.rating import Prepared
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
 from apportion.model.account import Account
 from apportion.money import Asset, Money
+from apportion.money.exchange import Rate
 
 
 def payer_account(work: Work, terms: Terms, name: str, asset: Asset) -> Account:
@@ -33,29 +33,24 @@ def payer_account(work: Work, terms: Terms, name: str, asset: Asset) -> Account:
     return opened(work, terms, name, work.open_payer(name, asset, Money.parse(known.credit, asset).atoms))
 
 
-def home_account(work: Work, terms: Terms, name: str, service: ServiceTerms, at: datetime) -> Account:
-    """The account that a session is charged to while it runs: always one in the service's own currency.
+def session_account(work: Work, terms: Terms, name: str, service: ServiceTerms) -> tuple[Account, Rate | None]:
+    """The account that a session is charged to, and the rate by which, when it is in another currency.
 
     Raises:
-        Refused: UNKNOWN_PAYER; ASSET_MISMATCH when the payer is billed in another currency.
+        Refused: UNKNOWN_PAYER, NO_RATE.
     """
-    asset = service.asset
-    code = terms.billed_in(name, service.service.id, at) if terms.rates else ""
-    known = terms.catalog.payers.get(name) or terms.catalog.unknown_payers
-    if terms.rates and not code and known is not None and work.payer(name, asset) is None:
-        code = known.currency.partition("/")[0]
-    if code not in ("", asset.code):
-        raise refuse(
-            RefusalCode.ASSET_MISMATCH,
-            f"a session of {service.service.id} is charged in {asset.code}, and this payer in {code}.",
-            field="payers",
-            fix=f"Send its use as usage records, or let the payer have an account in {asset.code} and be billed in it.",
-        )
-    return payer_account(work, terms, name, asset)
+    if not terms.rates:
+        return payer_account(work, terms, name, service.asset), None
+    at = datetime.fromisoformat(work.at)
+    account = billed_account(work, terms, name, service, at)
+    other = work.asset_of(account)
+    return account, None if other == service.asset else terms.rates.find(service.asset.code, other.code, at)
 
 
-def billed_account(work: Work, terms: Terms, name: str, prepared: Prepared) -> Account:
-    """The account that a record is charged to, where the catalog has exchange rates.
+def billed_account(
+    work: Work, terms: Terms, name: str, service: ServiceTerms, at: datetime, *, running: bool = False
+) -> Account:
+    """The account that a use is charged to, where the catalog has exchange rates; ``running`` prices are not converted.
 
     It is the one in the currency that the payer is billed in (``billing.currency`` of its agreement or profile); else
     one in the service's currency; else one in the payer's own currency, by the catalog.
@@ -63,8 +58,8 @@ def billed_account(work: Work, terms: Terms, name: str, prepared: Prepared) -> A
     Raises:
         Refused: UNKNOWN_PAYER, NO_RATE; ASSET_MISMATCH when a price that counts over a period would be converted.
     """
-    asset, service = prepared.terms.asset, prepared.terms.service.id
-    code = terms.billed_in(name, service, prepared.usage.start)
+    asset = service.asset
+    code = terms.billed_in(name, service.service.id, at)
     account = work.payer(name, asset) if code in ("", asset.code) else None
     if account is not None:
         return account
@@ -72,11 +67,11 @@ def billed_account(work: Work, terms: Terms, name: str, prepared: Prepared) -> A
     code = code or (known.currency.partition("/")[0] if known is not None else "")
     if known is None or code in ("", asset.code):
         return payer_account(work, terms, name, asset)
-    terms.rates.find(asset.code, code, prepared.usage.start)
-    if prepared.running:
+    terms.rates.find(asset.code, code, at)
+    if running:
         raise refuse(
             RefusalCode.ASSET_MISMATCH,
-            f"{service} counts over a period, so it is charged in {asset.code} alone.",
+            f"{service.service.id} counts over a period, so it is charged in {asset.code} alone.",
             field="payers",
             fix=f"Let this payer be billed in {asset.code} for it: billing.currency of an agreement.",
         )

@@ -93,7 +93,8 @@ class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``owed`` is its exact share under earlier terms (atoms, as text), ``charged`` what it paid (atoms), ``base`` its
     quantities when the terms last changed. ``holds`` are its open holds, oldest first; ``periods`` says for which
-    period those on a capped source count.
+    period those on a capped source count. One whose account is in another currency than the service's pays by the
+    ``rate`` of its beginning: ``paid`` is what was taken there (atoms), as its holds are.
     """
 
     account: str
@@ -106,6 +107,8 @@ class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
     holds: tuple[int, ...] = ()
     periods: dict[str, str] = {}
     left: bool = False
+    rate: Rate | None = None
+    paid: int = 0
 
 
 class TaxSum(msgspec.Struct, frozen=True):

@@ -13,8 +13,10 @@ from apportion.model.catalog import Catalog
 from apportion.model.correction import Correct
 from apportion.model.exchange_rate import ExchangeRate
 from apportion.model.party import Payer
+from apportion.model.session import SessionState
 from apportion.model.session_asked import Change
 from apportion.model.tariff import Flat, Tariff, Unit
+from apportion.model.usage import PayerUse
 from tests.sessions import NOON, Proved, catalog
 
 replace = msgspec.structs.replace
@@ -78,10 +80,58 @@ def test_a_provider_that_takes_over_is_paid_in_its_own_currency_at_the_rate_of_t
     assert rig.do(Correct(charge=first.id, reference="r", amount=total)).refusal is None
 
 
-def test_who_is_billed_in_another_currency_runs_no_session() -> None:
-    rig = Proved(abroad(payers={"eva": Payer("eva", "USD", opening="10")}))
-    refused = rig.do_open("eva").refusal
-    assert refused is not None and refused.code is RefusalCode.ASSET_MISMATCH and refused.field == "payers"
+def test_a_payer_pays_out_of_its_own_currency_slice_by_slice() -> None:
+    rig = Proved(abroad(payers={"eva": Payer("eva", "USD", opening="2"), "ada": Payer("ada", "EUR", opening="2")}))
+    id = rig.open("eva", "ada")
+    held = {view.owner: view.held for view in rig.engine.books.accounts() if view.role == "payer"}
+    assert held == {"eva": "0.354250000", "ada": "0.325000000"}  # 60 s: 0.65 EUR in halves, at 1.09
+    for number, used in enumerate(("13", "55", "60", "118"), 1):
+        assert rig.report(id, number, used, seconds=10).refusal is None
+    rig.end(id)
+    found = balances(rig)
+    share = (Fraction("0.05") + 118 * Fraction("0.01")) / 2
+    assert found["ada", "EUR"] == 2 - share and found["eva", "USD"] == 2 - share * Fraction("1.09")
+    assert {view.owner for view in rig.engine.books.accounts() if view.held.strip("0.")} == set()
+    for code in ("EUR", "USD", "JPY"):
+        assert sum(amount for (_, currency), amount in found.items() if currency == code) == 0
+
+
+def test_a_session_goes_on_as_long_as_the_value_lasts_in_its_own_currency() -> None:
+    rig = Proved(abroad(payers={"eva": Payer("eva", "USD", opening="1")}))
+    id = rig.open("eva")
+    granted = rig.drain(id)
+    seconds = int((1 / Fraction("1.09") - Fraction("0.05")) / Fraction("0.01"))
+    assert granted[-1] == seconds == 86
+    rig.end(id)
+    assert 0 <= balances(rig)["eva", "USD"] < Fraction("0.0109")
+    again = rig.do_open("eva").refusal
+    assert again is not None and again.code is RefusalCode.INSUFFICIENT_FUNDS
+
+
+def test_value_that_comes_in_another_currency_wakes_a_session() -> None:
+    rig = Proved(abroad(payers={"eva": Payer("eva", "USD", opening="0.5")}))
+    id = rig.open("eva")
+    rig.drain(id)
+    assert rig.line(id).state is not SessionState.ACTIVE
+    rig.engine.top_up("eva", "5", "USD", "t1")
+    rig.wait(1)
+    assert rig.line(id).state is SessionState.ACTIVE
+    rig.end(id)
+
+
+def test_who_joins_pays_in_its_own_currency_at_the_rate_of_then() -> None:
+    rig = Proved(abroad(payers={"eva": Payer("eva", "USD", opening="5"), "ada": Payer("ada", "EUR", opening="5")}))
+    id = rig.open("ada")
+    rig.report(id, 1, "60", seconds=60)
+    rig.wait(60)
+    assert rig.ask(id, Change(join=(PayerUse("eva"),))).refusal is None
+    rig.report(id, 2, "100", seconds=10)
+    assert rig.ask(id, Change(leave=("ada",))).refusal is None
+    rig.report(id, 3, "120", seconds=10)
+    rig.end(id)
+    found = balances(rig)
+    assert found["eva", "USD"] == 5 - Fraction("0.01") * (20 + 20) * Fraction("1.2")
+    assert found["ada", "EUR"] == 5 - Fraction("0.05") - Fraction("0.01") * (60 + 20)
 
 
 def test_by_cost_a_portion_stays_in_the_fees_currency() -> None:

@@ -6,10 +6,9 @@ first: one that the payers could not fund is refused before anything has moved.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
-from apportion.engine.payers import home_account
+from apportion.engine.payers import session_account
 from apportion.engine.sessions.agreed import Agreed, enter, follow, heir, replaceable, tell
 from apportion.engine.sessions.bill import replace, turn
 from apportion.engine.sessions.contract import Contract, check_tariffs
@@ -55,7 +54,7 @@ def change(row: Row, given: Change, terms: Terms, over: Over | None = None) -> N
     for place, need in enumerate(wanted):
         payer = row.line.payers[place]
         held = 0 if payer.left else row.open(payer) - (taken[place] if place < len(taken) else 0)
-        if need > held + row.purse(payer).available():
+        if need > held + row.room(payer):
             raise refuse(
                 RefusalCode.INSUFFICIENT_FUNDS,
                 "the account does not have the value for what is granted, on the new terms.",
@@ -186,18 +185,17 @@ def _payers(row: Row, given: Change) -> None:
         replace(payer, owed=share.text(), base=payer.used) for payer, share in zip(line.payers, shares, strict=True)
     ]
     for name in given.leave:
-        account = row.work.payer(name, row.contract.asset)
+        account = row.payer(name)
         place = next((i for i, p in enumerate(payers) if account and p.account == account.public and not p.left), -1)
         if place < 0:
             raise refuse(RefusalCode.UNKNOWN_PAYER, "is no payer of this session.", field="leave")
         payers[place] = replace(payers[place], left=True)
     for use in given.join:
-        at = datetime.fromisoformat(row.work.at)
-        joining = home_account(row.work, row.terms, use.payer, row.contract.terms, at)
+        joining, rate = session_account(row.work, row.terms, use.payer, row.contract.terms)
         pays = use.pays and use.payer not in row.contract.terms.exempt
         known = next((i for i, p in enumerate(payers) if p.account == joining.public), -1)
         if known < 0:
-            payers.append(SessionPayer(joining.public, use.weight, pays))
+            payers.append(SessionPayer(joining.public, use.weight, pays, rate=rate))
         elif payers[known].left:
             payers[known] = replace(payers[known], left=False, weight=use.weight, pays=pays)
         else:

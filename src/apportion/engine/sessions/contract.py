@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
-from apportion.model.session import Meter, SessionLine, SessionTerms
+from apportion.model.session import Meter, SessionLine, SessionPayer, SessionTerms
 from apportion.model.session_check import unfit
 from apportion.model.tariff import Use
 from apportion.money import Asset, Exact
@@ -62,6 +62,30 @@ class Contract:
         if meter.rate is None or self.terms.service.apportion != "wholesale":
             return None
         return self._asset_of(meter.rate.other(self.asset.code))
+
+    def paid_asset(self, payer: SessionPayer) -> Asset:
+        """The asset of a payer's account."""
+        return self.asset if payer.rate is None else self._asset_of(payer.rate.other(self.asset.code))
+
+    def paid(self, payer: SessionPayer, charged: int) -> int:
+        """What a payer has paid of its account (atoms) once so much is charged; nothing where that is the same."""
+        if payer.rate is None:
+            return 0
+        return payer.rate.atoms(charged, self.asset, self.paid_asset(payer))
+
+    def to_hold(self, payer: SessionPayer, charged: int) -> int:
+        """Atoms of its account that surely pay for so much."""
+        if payer.rate is None:
+            return charged
+        away = payer.rate.of(Exact(charged, self.asset.unit), self.asset.code)
+        return (away * Exact(self.paid_asset(payer).unit)).ceil()
+
+    def covers(self, payer: SessionPayer, atoms: int) -> int:
+        """For how much so many atoms of its account surely pay."""
+        if payer.rate is None:
+            return atoms
+        asset = self.paid_asset(payer)
+        return (payer.rate.of(Exact(atoms, asset.unit), asset.code) * Exact(self.asset.unit)).floor()
 
     def own_due(self, meter: Meter, earned: Exact) -> Exact:
         """The exact share of such a part, given in atoms of the service's currency, in atoms of its own."""

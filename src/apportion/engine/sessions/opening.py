@@ -8,7 +8,7 @@ import msgspec
 
 from apportion.engine.charging import instant
 from apportion.engine.converting import crew_of
-from apportion.engine.payers import home_account
+from apportion.engine.payers import session_account
 from apportion.engine.rating import Prepared, prepare
 from apportion.engine.sessions.contract import check_tariffs
 from apportion.engine.terms import ServiceTerms, Terms
@@ -39,8 +39,8 @@ def first_line(work: Work, terms: Terms, id: str, given: SessionAsked) -> Sessio
             fix="Give it session terms in the catalog, or send usage records.",
         )
     check_tariffs([prepared.deal.retail, *prepared.deal.pricers])
-    payers = [home_account(work, terms, payer.payer, prepared.terms, prepared.usage.start) for payer in given.payers]
-    attributes, macs = _hidden(work, prepared, payers[0], id)
+    payers = [session_account(work, terms, payer.payer, prepared.terms) for payer in given.payers]
+    attributes, macs = _hidden(work, prepared, payers[0][0], id)
     asset = prepared.terms.asset
     work.asset(asset)
     return SessionLine(
@@ -48,8 +48,10 @@ def first_line(work: Work, terms: Terms, id: str, given: SessionAsked) -> Sessio
         through=work.at, asset=str(asset), catalog=terms.version, tariff=prepared.retail.tariff.id, since=work.at,
         attributes=attributes, macs=macs, meters=meters_of(work, prepared),
         payers=tuple(
-            SessionPayer(account.public, payer.weight, pays=payer.pays and payer.payer not in prepared.terms.exempt)
-            for account, payer in zip(payers, given.payers, strict=True)
+            SessionPayer(
+                account.public, payer.weight, payer.pays and payer.payer not in prepared.terms.exempt, rate=rate
+            )
+            for (account, rate), payer in zip(payers, given.payers, strict=True)
         ),
     )  # fmt: skip
 

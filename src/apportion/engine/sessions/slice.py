@@ -24,7 +24,8 @@ class Slice(NamedTuple):
 
     ``portions`` follow the meters after the first, ``shares`` the payers, in money; ``bought`` is what comes out of
     allowances, for the one who pays alone. ``sponsored`` is what the providers cost beyond the fee. ``after`` is the
-    session with all of it booked. ``own`` are the portions of those who earn in another currency, in that.
+    session with all of it booked. ``own`` are the portions of those who earn in another currency, in that, and
+    ``paid`` the shares of those who pay in another.
     """
 
     net: int
@@ -37,6 +38,7 @@ class Slice(NamedTuple):
     after: SessionLine
     bought: Bought = NOTHING
     own: tuple[int | None, ...] = ()
+    paid: tuple[int, ...] = ()
 
     @property
     def total(self) -> int:
@@ -77,14 +79,18 @@ def cut(contract: Contract, line: SessionLine, limit: int | None, bought: Bought
     shares = share_out(contract, line, total, line_total(line) + total)
     meters = [replace(m, credited=m.credited + atoms) for m, atoms in zip(line.meters[1:], portions, strict=True)]
     own, meters = _abroad(contract, meters, now.earned)
-    payers = [replace(p, charged=p.charged + atoms) for p, atoms in zip(line.payers, shares, strict=True)]
+    payers = [
+        replace(p, charged=p.charged + atoms, paid=contract.paid(p, p.charged + atoms))
+        for p, atoms in zip(line.payers, shares, strict=True)
+    ]
+    paid = tuple([p.paid - old.paid for p, old in zip(payers, line.payers, strict=True)])
     if bought.atoms:
         shares[sole(line)] -= bought.atoms
     after = replace(
         line, meters=(line.meters[0], *meters), payers=tuple(payers), net=now.net, taxes=now.taxes,
         platform=line.platform + platform, sponsored=line.sponsored + sponsored, slices=line.slices + 1,
     )  # fmt: skip
-    return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought, own)
+    return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought, own, paid)
 
 
 def _abroad(contract: Contract, meters: list[Meter], earned: list[Exact]) -> tuple[tuple[int | None, ...], list[Meter]]:
@@ -185,7 +191,8 @@ def leftovers(contract: Contract, line: SessionLine) -> list[tuple[str, int]]:
         owes = owed(contract, line, line_total(line))
         nums, den = common([o - Exact(p.charged) for o, p in zip(owes, line.payers, strict=True)])
         given = residues(nums, den, [0] * len(nums))
-        found += [(payer.account, -part) for payer, part in zip(line.payers, given, strict=True)]
+        here = exchange_name(contract.asset)
+        found += [(here if p.rate else p.account, -part) for p, part in zip(line.payers, given, strict=True)]
     return [(account, part) for account, part in found if part]
 
 
