@@ -106,7 +106,8 @@ class AccountQuery(PageQuery, frozen=True):
 
     owner: Text = ""
     role: Literal[
-        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing"
+        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing",
+        "exchange",
     ] = ""
 
 
