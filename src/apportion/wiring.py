@@ -10,6 +10,7 @@ from apportion.adapters.bank import SepaBank
 from apportion.adapters.highs import solver
 from apportion.adapters.outside import HeadsFile, KeyFile, SystemClock, SystemRandom
 from apportion.adapters.stores.sqlite import SqliteStore
+from apportion.adapters.whose import Whose
 from apportion.engine.engine import Engine
 from apportion.errors import Misconfigured, Refused, StoreUnavailable
 from apportion.model.endpoint import read_endpoint
@@ -144,6 +145,11 @@ def open_provider_node(path: str) -> tuple[ProviderNode, Signer, Clock]:
 
     node = load_record(path, ProviderNode, check_node)
     return node, KeyFile(Path(path).parent / node.key), SystemClock()
+
+
+def open_whose(path: str, node: ProviderNode) -> Whose:
+    """What the node of a file knows of its users' plans and negotiations; in a file beside its key."""
+    return Whose(Path(path).parent / f"{node.key}.users")
 
 
 def _parts(store: str, writable: bool, key: str, address: str = "") -> tuple[Any, KeyFile, HeadsFile]:

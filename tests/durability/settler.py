@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 from apportion.engine.settling.run import settle
 from apportion.model.settlement import Mode, OrderPayouts
@@ -24,7 +25,7 @@ def work(store: str) -> None:
             engine.writer.commit([OrderPayouts(line.id)])
 
 
-def main() -> None:
+def main(work: Callable[[str], None] = work) -> None:
     os.write(1, b"ready\n")
     for line in iter(sys.stdin.readline, ""):
         store, seconds = line.split("\t")

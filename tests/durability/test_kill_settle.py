@@ -28,10 +28,10 @@ RECORDS, KILLS = 1200, 10
 class Settler:
     """The process that forks the ones to be killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.durability.settler") -> None:
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.durability.settler"],
+            [sys.executable, "-m", module],
             cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self._line() == b"ready\n"

@@ -9,7 +9,7 @@ from apportion.errors import Refused
 from apportion.model.charge import Charge, Portion, Share, TaxLine
 from apportion.money import Asset, Money, allocate
 from apportion.money.exact import Exact, decimal_text
-from apportion.stages.rate import borne_of, combine, difference, earned_of, give_back, resplit
+from apportion.stages.rate.correct import borne_of, combine, difference, earned_of, give_back, resplit
 
 EUR = Asset("EUR", 4)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from blake3 import blake3
@@ -13,6 +13,7 @@ from apportion.engine.statements.issuing import Issuing
 from apportion.engine.statements.wishes import Wishes
 from apportion.engine.unbilled import DOCUMENT, Party, Unbilled
 from apportion.errors import RefusalCode, Refused, refuse
+from apportion.model.account import Role
 from apportion.model.calendar import Period, period_named
 from apportion.model.ids import read_key, read_number
 from apportion.model.journal import StatementLine
@@ -37,10 +38,18 @@ def issue(engine: Engine, period: str | None = None, who: str | None = None) -> 
     issued = [line for party in parties for line in party.issued]
     found = [line for line in issued if period is None or (line.period == period and not line.covers)]
     if not found and issuing.waiting:
-        raise refuse(RefusalCode.PERIOD_OPEN, issuing.waiting, field="period", fix="Close it: apportion close PERIOD.")
+        fix = "Close it: apportion close PERIOD." if "totals" in issuing.waiting else "Ask for a preview."
+        raise refuse(RefusalCode.PERIOD_OPEN, issuing.waiting, field="period", fix=fix)
     if not found and period is not None:
         _check_period(parties, period, engine.clock.now())
     return documents(engine, found)
+
+
+def issue_due(engine: Engine, lag: timedelta, *, advices: bool = True) -> None:
+    """Issue those of every period that was over ``lag`` ago; without ``advices`` for payers alone."""
+    full = True
+    while full:
+        full = engine.writer.repeated(lambda: _issue(engine, None, None, lag, advices=advices))[1].full
 
 
 def _check_period(parties: list[Party], period: str, now: str) -> None:
@@ -58,17 +67,20 @@ def _check_period(parties: list[Party], period: str, now: str) -> None:
         raise refuse(RefusalCode.PERIOD_OPEN, f"{period} has not ended yet.", field="period", fix="Ask for a preview.")
 
 
-def _issue(engine: Engine, period: str | None, who: str | None) -> tuple[list[Party], Issuing]:
+def _issue(
+    engine: Engine, period: str | None, who: str | None, lag: timedelta = timedelta(), *, advices: bool = True
+) -> tuple[list[Party], Issuing]:
     """Issue what is due; where others write too, all in one turn, so that what is counted is what is there."""
     terms = engine.terms()
     wishes = Wishes(terms.catalog, engine.tenant_name)
-    issuing = Issuing(engine, wishes)
+    issuing = Issuing(engine, wishes, lag=lag)
     try:
         unbilled = Unbilled(engine.store, engine.tenant, terms, engine.books.assets, wishes=wishes)
         parties = [p for p in unbilled.parties.values() if who is None or who in (p.account.public, p.owner)]
         _check_named(unbilled, parties, who)
         for party in parties:
-            issuing.party(party, period)
+            if advices or party.account.role is Role.PAYER:
+                issuing.party(party, period)
         issuing.land()
     finally:
         assert engine.committer is not None
@@ -174,4 +186,4 @@ def _decoded(body: bytes) -> Iterator[StatementLine]:
             yield msgspec.json.decode(line, type=StatementLine)
 
 
-__all__ = ["document", "documents", "find", "issue", "line_of", "listing", "named"]
+__all__ = ["document", "documents", "find", "issue", "issue_due", "line_of", "listing", "named"]

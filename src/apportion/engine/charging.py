@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import msgspec
+
 from apportion.engine.converting import Abroad, crew_of
 from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares, held_of, served
 from apportion.engine.funding.purse import funding_of
+from apportion.engine.late import open_period, too_late
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
 from apportion.engine.payers import billed_account, payer_account
 from apportion.engine.payments.decision import fetch
@@ -76,6 +79,11 @@ class UsageDecision:
         if self.prepared is None:
             assert self.refusal is not None
             return self._rejected(work, self.refusal)
+        days = self.prepared.terms.service.late_days
+        if days and (seen is None or seen.state != PENDING):  # what waits came in time
+            late = too_late(work, self.usage, days)
+            if late is not None:
+                return self._rejected(work, late)
         try:
             return self._charged(work, self.prepared)
         except Refused as error:
@@ -91,7 +99,10 @@ class UsageDecision:
             payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
-            return self._parked(work, first, Refusal(RefusalCode.PERIOD_CLOSED, field="start"))
+            period = open_period(work, self.terms, self.usage, first.id)
+            if not period:
+                return self._parked(work, first, Refusal(RefusalCode.PERIOD_CLOSED, field="start"))
+            prepared = msgspec.structs.replace(prepared, period=period)
         funded = work.names.funded and any(funding_of(work, payer.id) for payer in payers)
         stock: list[AllowanceLine] = []
         away = self.terms.rates and (prepared.rates or any(p.asset != work.asset(prepared.terms.asset) for p in payers))

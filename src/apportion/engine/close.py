@@ -7,7 +7,7 @@ the batches or the repetitions in which usage came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -31,6 +31,7 @@ from apportion.money import GRID, level
 from apportion.money.exact import decimal_text
 from apportion.ports import Store
 
+_TRUE_UP, _CLOSE = b'"kind":"true-up"', b'{"type":"close"'
 Order = tuple[bool, str, str, str]
 Open = dict[tuple[str, str], list[tuple[Order, int]]]
 
@@ -52,56 +53,90 @@ class Closed(msgspec.Struct):
     trued_up: dict[str, str] = {}
 
 
-class Closing:
-    """One close over the books of a writer."""
+class Opened:
+    """The records of periods that are not closed, as far as the rows were ``scanned``; of one ``period``, if named.
 
-    def __init__(self, committer: Committer, store: Store) -> None:
+    ``open`` holds those that are ``wanted`` (a record, and its period with the payer's account), with the row of each;
+    all of the others are behind the row ``floor``. ``closed`` and ``trued`` are the last rows that closed a period and
+    that trued up rounding.
+    """
+
+    def __init__(
+        self, tenant: int, period: str = "", *, after: int = 0, wanted: Callable[[Record, str, str], bool] | None = None
+    ) -> None:
+        self._tenant, self._period, self._wanted = tenant, period, wanted
+        self.open: Open = {}
+        self.scanned = self.floor = after
+        self.closed = self.trued = 0
+        self._some = False
+
+    def look(self, store: Store, upto: int, stop: Callable[[], bool] = lambda: False) -> None:
+        """Look at the rows that were not looked at yet, unless it is to ``stop``."""
+        mark = b'"period":"' + self._period.encode()
+        closed = store.closed_periods(self._tenant) if upto > self.scanned else set()
+        for n, body, _ in store.journal(self._tenant, 0, self.scanned, upto):
+            if n % 1000 == 0 and stop():
+                return
+            self.scanned = n
+            if mark in body and b'"type":"charge"' in body:
+                self._take(record_of(n, body), closed)
+            elif _TRUE_UP in body:
+                self.trued = n
+            if _CLOSE in body:
+                self.closed = n
+        self.scanned = max(upto, self.scanned)
+        self.floor = self.floor if self._some else self.scanned
+
+    def _take(self, record: Record, closed: Collection[tuple[str, int]]) -> None:
+        if not record.usage.period:
+            return  # an adjustment, or a correction beside which a use is told again
+        period, payer = record.usage.period, record.usage.payers[0].payer
+        if (self._period and period != self._period) or (period, read_number(payer)) in closed:
+            return
+        if not self._some:
+            self._some, self.floor = True, record.n - 1
+        if self._wanted is None or self._wanted(record, period, payer):
+            self.open.setdefault((period, payer), []).append((closing_order(record.usage), record.n))
+
+
+class Closing:
+    """One close over the books of a writer, of what was found ``opened``."""
+
+    def __init__(self, committer: Committer, store: Store, opened: Opened) -> None:
         self._committer = committer
         self._store = store
         self._terms: dict[str, Terms] = {}
-        self._open: Open = {}  # records that count in a period, by (period, payer's account), with the row of each
-        self._scanned = 0
+        self._opened = opened
         self.result = Closed()
 
-    def run(self, period: str = "") -> Closed:
-        """Close ``period`` (every period that usage names, when empty) for all payers, then true up rounding."""
-        self._look(period, self._store.head(self._committer.tenant, 0)[0])
-        for name, payer in sorted(self._open):
+    def run(self, pairs: Iterable[tuple[str, str]] = ()) -> Closed:
+        """Close these periods of payers' accounts, or all that are open."""
+        self._opened.look(self._store, self._store.head(self._committer.tenant, 0)[0])
+        for name, payer in sorted(pairs or self._opened.open):
             if name not in self.result.periods:
                 self.result.periods.append(name)
-            self._close_payer(name, payer, period)
-        self.result.trued_up = self._committer.booked(lambda work: true_up(work, self._store))
+            self._close_payer(name, payer)
         return self.result
 
-    def _look(self, period: str, upto: int) -> None:
-        """Find the records of the rows that were not looked at yet."""
-        mark = b'"period":"' + period.encode()
-        tenant = self._committer.tenant
-        closed = self._store.closed_periods(tenant) if upto > self._scanned else set()
-        for n, body, _ in self._store.journal(tenant, 0, self._scanned, upto):
-            if mark not in body or b'"type":"charge"' not in body:
-                continue
-            usage = record_of(n, body).usage
-            if usage.period and (not period or usage.period == period):
-                payer = usage.payers[0].payer
-                if (usage.period, read_number(payer)) not in closed:
-                    self._open.setdefault((usage.period, payer), []).append((closing_order(usage), n))
-        self._scanned = max(upto, self._scanned)
+    def true_up(self) -> Closed:
+        """Pay out what rounding kept."""
+        self.result.trued_up = self._committer.booked(lambda work: true_up(work, self._store))
+        return self.result
 
     def _records(self, order: Sequence[tuple[Order, int]]) -> Iterator[Record]:
         for _, n in order:
             yield record_of(n, self._store.row(self._committer.tenant, 0, n))
 
-    def _close_payer(self, period: str, payer: str, wanted: str) -> None:
+    def _close_payer(self, period: str, payer: str) -> None:
         number = read_number(payer)
 
         def book(work: Work) -> tuple[int, int]:
             """Records and adjustments; none when another node closed this one first."""
             if not self._store.alone:
-                self._look(wanted, work.head[0])  # what others charged until this turn counts too
+                self._opened.look(self._store, work.head[0])  # what others charged until this turn counts too
             if (period, number) in work.closed:
                 return 0, -1
-            order = sorted(self._open[period, payer])
+            order = sorted(self._opened.open[period, payer])
             return len(order), self._book_payer(work, period, payer, order)
 
         records, charged = self._committer.booked(book)
@@ -236,7 +271,9 @@ def close_periods(committer: Committer, store: Store, period: str = "", *, now: 
             field="period",
             fix="Wait for its end, or close it all the same with --force: later usage of it will then wait.",
         )
-    return Closing(committer, store).run(period)
+    closing = Closing(committer, store, Opened(committer.tenant, period))
+    closing.run()
+    return closing.true_up()
 
 
 def usage_of(record: Record) -> Usage:

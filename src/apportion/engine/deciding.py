@@ -9,7 +9,9 @@ from apportion.engine.broker.decision import CrewDecision, FarewellDecision, Pla
 from apportion.engine.charging import UsageDecision
 from apportion.engine.correcting.decision import CorrectionDecision
 from apportion.engine.credit.decision import CreditDecision
+from apportion.engine.disputes.decision import DisputeDecision
 from apportion.engine.funding.granting import StockDecision
+from apportion.engine.levels.decision import LevelDecision
 from apportion.engine.market.decision import MarketDecision
 from apportion.engine.once import Once, OnceDecision
 from apportion.engine.payments.back import CardDecision
@@ -24,6 +26,8 @@ from apportion.model.card import CardCommand
 from apportion.model.command import BuyAllowance, ChargeUsage, Grant, Lapse, RejectUsage
 from apportion.model.correction import CorrectionCommand
 from apportion.model.credit import CreditCommand
+from apportion.model.dispute import DisputeCommand
+from apportion.model.level import LevelCommand
 from apportion.model.payment import EndPayment, RequestPayment, SendPayment
 from apportion.model.plan import CrewFound, PlanMade, SayFarewell
 from apportion.model.session_asked import SessionCommand
@@ -35,7 +39,7 @@ Decision = (
     UsageDecision | ValueDecision | RejectDecision | OnceDecision | PaymentDecision | CreditDecision | StockDecision
     | SessionDecision | MarketDecision | PlanDecision | CrewDecision
     | RefusalDecision | NegotiationDecision | FarewellDecision | SettlingDecision | CardDecision
-    | CorrectionDecision
+    | CorrectionDecision | DisputeDecision | LevelDecision
 )  # fmt: skip
 
 
@@ -64,6 +68,10 @@ def decision_of(command: object, terms: Terms | None, version: Callable[[str], T
         return SettlingDecision(command, terms)
     if isinstance(command, CorrectionCommand):
         return CorrectionDecision(command)
+    if isinstance(command, DisputeCommand):
+        return DisputeDecision(command, terms)
+    if isinstance(command, LevelCommand):
+        return LevelDecision(command, terms)
     if isinstance(command, PlanMade | CrewFound | SayFarewell | NegotiationMove | LapseNegotiation):
         return _of_broker(command, terms, version)
     if isinstance(command, Refusal):

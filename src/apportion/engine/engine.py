@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
+from typing import Any
 
 from apportion.engine.catalogs import apply_catalog, load_terms, note_zones
 from apportion.engine.close import Closed, close_periods
@@ -57,6 +58,7 @@ class Engine:
         self.providers: ProviderPort | None = None  # who asks provider nodes, on the thread of ``outside``
         self.payments: PaymentPort | None = None  # who asks the payment processor, on the same thread
         self.outside: Outside | None = None
+        self.running: Any = None  # how the schedule goes on the node that this belongs to
         if writable:
             check_key(store, self.tenant, outside[2])
         self.committer = Committer(store, tenant, outside, announce) if writable else None

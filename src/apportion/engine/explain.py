@@ -109,10 +109,9 @@ def _used(subject: Subject, parts: Sequence[str] | None = None) -> Section:
     """What was used and when; ``parts`` narrows the quantities of parts to those named."""
     usage, charge = subject.record.usage, subject.charge
     facts = [Fact("service", charge.service), Fact("from" if usage.end else "at", usage.start or charge.at)]
-    if usage.end:
-        facts.append(Fact("until", usage.end))
-    if charge.origin:
-        facts.append(Fact("origin", charge.origin, "an adjustment, not a use of its own"))
+    facts += [Fact("until", usage.end)] if usage.end else []
+    facts += [Fact("counts in", usage.period, "the period of its running totals")] if usage.period else []
+    facts += [Fact("origin", charge.origin, "an adjustment, not a use of its own")] if charge.origin else []
     facts += [Fact(measure, subject.quantity(measure, text)) for measure, text in usage.quantities.items()]
     for part in usage.parts:
         if parts is None or part.part in parts:
@@ -156,7 +155,7 @@ def _price(subject: Subject, terms: Sequence[str] = ()) -> Section:
     if charge.taxes:
         facts.append(Fact("total", subject.money(charge.total)))
     names = ", ".join(dict.fromkeys(line.tariff or charge.tariff for line in lines)) or charge.tariff
-    return Section("What it costs", tuple(facts), f"By the tariff{'s' * (', ' in names)} {names}.")
+    return Section("What it costs", tuple(facts), f"By the tariff{'s' * (', ' in names)} {names}." * bool(names))
 
 
 def _rounding(exact: str, amount: str) -> str:

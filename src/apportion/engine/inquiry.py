@@ -8,8 +8,10 @@ import msgspec
 
 from apportion.engine.close import usage_of
 from apportion.engine.credit.words import explain_credit
+from apportion.engine.disputes.words import explain_dispute
 from apportion.engine.engine import Engine
 from apportion.engine.explain import Explanation, Fact, Section, Subject, View, explain_charge
+from apportion.engine.levels.words import explain_level, with_level
 from apportion.engine.payments.back_words import KINDS, explain_back
 from apportion.engine.payments.words import explain_payment
 from apportion.engine.query import AnyLine, Record
@@ -21,6 +23,7 @@ from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.model.charge import Charge
 from apportion.model.ids import read_key
 from apportion.model.journal import AccountLine, CatalogLine, Entry, HoldLine, ImportLine, UsageLine
+from apportion.model.level import LEVEL
 from apportion.money import Exact
 
 _KEYED = ("chg", "usg", "ent", "top", "tru", "gra", "buy", "obl")
@@ -42,8 +45,12 @@ def explain(engine: Engine, id: str, view: View) -> Explanation:
         return explain_back(engine, name)
     if name.startswith("ses_") and view.kind == "operator":
         return explain_session(engine, name)
+    if name.startswith(LEVEL) and view.kind == "operator":
+        return explain_level(engine, name)
     if name.startswith(("stl_", "pyo_")) and view.kind == "operator":
         return explain_settling(engine, name)
+    if name.startswith("dsp_") and view.kind == "operator":
+        return explain_dispute(engine, name)
     lines = _lines(engine, name)
     if any(isinstance(line, Charge) for line in lines) and name[:3] in ("chg", "usg", "ent"):
         return _charge(engine, "chg" + name[3:], view, part)
@@ -72,6 +79,8 @@ def _charge(engine: Engine, id: str, view: View, part: str) -> Explanation:
     found = explain_charge(Subject(with_lines(record, terms), books.owners(), units), view)
     if record.usage.source.startswith("ses_"):
         found = msgspec.structs.replace(found, sections=(*found.sections, slice_section(engine, record, view)))
+    if record.charge.origin.startswith(LEVEL):
+        found = with_level(engine, found, record.charge.origin, view)
     return found
 
 

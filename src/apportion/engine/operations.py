@@ -13,6 +13,7 @@ from apportion.engine.broker.operations import PLANS
 from apportion.engine.close import Closed
 from apportion.engine.correcting.operations import CORRECTIONS
 from apportion.engine.credit import door as credit_door
+from apportion.engine.disputes.operations import DISPUTES
 from apportion.engine.events import watching
 from apportion.engine.events.webhooks import WebhookInput, WebhookPage
 from apportion.engine.exchange import (
@@ -45,16 +46,21 @@ from apportion.engine.exchange import (
 from apportion.engine.exchanging.operations import EXCHANGING
 from apportion.engine.explain import Explanation
 from apportion.engine.funding import door as stocks
+from apportion.engine.levels.operations import LEVELS
 from apportion.engine.market.operations import MARKET
 from apportion.engine.operation import BODY_MAX, Once, Operation, Way, op
 from apportion.engine.payments import door as paying
 from apportion.engine.payments.operations import CARDS
 from apportion.engine.query import AccountView
+from apportion.engine.reconciling.operations import RECONCILING
+from apportion.engine.rerating.operations import RERATING
+from apportion.engine.scheduling.operations import SCHEDULE
 from apportion.engine.sessions import verbs as sessions
 from apportion.engine.sessions.views import ReportsAnswer, SessionPage, SessionView
 from apportion.engine.settling.operations import SETTLING
 from apportion.engine.statements.operations import BILLING, FORMS, FormQuery
 from apportion.engine.transfers.operations import TRANSFERS
+from apportion.engine.whatif.operations import WHATIF
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
@@ -336,7 +342,13 @@ _TABLE: tuple[Operation, ...] = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING, *CORRECTIONS, *EXCHANGING,
+    *_TABLE, *PLANS, *NEGOTIATIONS, *TRANSFERS, *MARKET, *SETTLING, *CARDS, *BILLING, *CORRECTIONS, *RERATING,
+    *DISPUTES,
+    *RECONCILING,
+    *LEVELS,
+    *SCHEDULE,
+    *WHATIF,
+    *EXCHANGING,
 )  # fmt: skip
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 

@@ -10,9 +10,10 @@ from apportion.errors import RefusalCode, refuse
 from apportion.model.account import BOUNDED, Account, Role
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine, RefundLine
 from apportion.model.charge import Charge
-from apportion.model.correction import CorrectedLine
+from apportion.model.correction import CorrectedLine, RepricedLine
 from apportion.model.credit import DunningLine, LossLine, ModelLine, TrailLine, TrustLine
 from apportion.model.delivery import LetterLine
+from apportion.model.dispute import DisputedLine, DisputeLine
 from apportion.model.funding import AllowanceLine, BucketLine, CapLine, FundingLine
 from apportion.model.ids import key_id, read_key
 from apportion.model.journal import (
@@ -31,6 +32,7 @@ from apportion.model.journal import (
     UsageLine,
     ZonesLine,
 )
+from apportion.model.level import LevelLine, OutageLine
 from apportion.model.payment import PaidLine, PaymentLine
 from apportion.model.plan import FarewellLine, PlanLine
 from apportion.model.session import GraceLine, SessionLine, WaitLine
@@ -66,6 +68,8 @@ AnyLine = (
     | CloseLine
     | CorrectedLine
     | CreditLine
+    | DisputeLine
+    | DisputedLine
     | DunningLine
     | Entry
     | ForgetLine
@@ -74,11 +78,13 @@ AnyLine = (
     | HoldLine
     | ImportLine
     | LetterLine
+    | LevelLine
     | LossLine
     | ModelLine
     | NegotiationLine
     | ObservedLine
     | OfferLine
+    | OutageLine
     | PaidLine
     | PaymentLine
     | FarewellLine
@@ -90,6 +96,7 @@ AnyLine = (
     | RatingLine
     | ReceiptLine
     | RefundLine
+    | RepricedLine
     | ReputationLine
     | SessionLine
     | SettlementLine

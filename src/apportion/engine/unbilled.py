@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from apportion.engine.catalogs import load_terms
-from apportion.engine.credit.trails import RECEIPTS
+from apportion.engine.credit.trails import CORRECTION, RECEIPTS
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, BUCKET
 from apportion.engine.inquiry import with_lines, with_part_lines
 from apportion.engine.query import Record, record_of
@@ -30,7 +30,7 @@ TAKE_OVER = "take-over"  # what a department used goes to its parent's account: 
 COVERS = "covers"  # the fact that there are documents about a session or a correction
 PAID_OUT = ("payout", "payout-failed", "collection", "direct")  # what moves a provider's balance without being earned
 DOCUMENT = b'{"type":"statement"'
-_PASSED_OVER = ("charge", "adjustment", TAKE_OVER)
+_PASSED_OVER = ("charge", "adjustment", CORRECTION, TAKE_OVER)
 _LABELS = {
     "true-up": "Rounding paid back",
     "collected": "Collected from users",
@@ -45,11 +45,12 @@ _ENTRIES = msgspec.json.Decoder(Entry)
 class Chosen(msgspec.Struct, frozen=True):
     """What alone is looked for: a session (as the source of its charges), charges or entries by their ``ids``.
 
-    All of it belongs to one ``period``.
+    All of it belongs to one ``period``. With ``receipts`` what came in since the last document counts too.
     """
 
     period: Period
     ids: frozenset[str]
+    receipts: bool = False
 
 
 class Party(msgspec.Struct):
@@ -101,7 +102,12 @@ class Party(msgspec.Struct):
         self._follow(line)
         self.issued.append(line)
         if line.covers:
-            self.loose = [entry for entry in self.loose if not {entry.id, entry.cause} & {*line.covers}]
+            came = atoms_of(line.payments, self.asset) != atoms_of(line.stocked, self.asset)  # it has all that came in
+            self.loose = [
+                entry
+                for entry in self.loose
+                if not {entry.id, entry.cause} & {*line.covers} and not (came and entry.kind in RECEIPTS)
+            ]
         elif not line.more:
             self._end(line)
             self.loose = []
@@ -241,12 +247,13 @@ class Unbilled:
             if not self._counts(share.account, record.n, *names):
                 continue
             party = self.parties[share.account]
-            tally = party.tally(self._period(party, charge))
+            span = self._period(party, charge)
+            tally = party.tally(span)
             assert isinstance(tally, PayerTally)
             tally.bear(exchange, share)
             if share.account in borne:
-                tally.add(billed, record.usage, share, words)
-                tally.running = tally.running or bool(record.usage.period)
+                late = bool(party.ended) and datetime.fromisoformat(charge.at) < span.start
+                tally.add(billed, record.usage, share, words, late=late)
             else:
                 tally.draw(billed, share, words)
             for bucket, amount in borne.get(share.account, ()):
@@ -278,7 +285,10 @@ class Unbilled:
             return
         for leg in entry.legs:
             party = self.parties.get(leg.account)
-            if party is not None and self._counts(leg.account, n, entry.id, entry.cause):
+            if party is None:
+                continue
+            came = entry.kind in RECEIPTS and self._chosen is not None and self._chosen.receipts
+            if came or self._counts(leg.account, n, entry.id, entry.cause):
                 party.loose.append(entry)
 
 

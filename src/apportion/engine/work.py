@@ -252,6 +252,10 @@ class Work:
         self.names.funding[opened.id] = None
         return opened
 
+    def chance(self) -> bytes:
+        """Bytes that nobody can guess, as many as a salt has."""
+        return self._salt()
+
     def salts_of(self, party: int) -> bytes:
         """The salt of a party."""
         if party not in self.salts:

@@ -21,20 +21,26 @@ from apportion.engine.explain import Explanation
 from apportion.engine.operations import BY_NAME
 from apportion.engine.payments.door import PaymentAnswer, PaymentInput, PaymentView
 from apportion.engine.query import AccountView
+from apportion.engine.scheduling.standing import ScheduleView
 from apportion.engine.statements.operations import Form
 from apportion.engine.verbs import ALL
 from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
 from apportion.faces.corrections import Corrections
+from apportion.faces.disputes import Disputes
 from apportion.faces.exchange import Exchange
 from apportion.faces.following import Following
+from apportion.faces.levels import Levels
 from apportion.faces.market import Market
 from apportion.faces.negotiations import Negotiations
 from apportion.faces.plans import Plans
+from apportion.faces.reconciling import Reconciling
+from apportion.faces.rerating import Reratings
 from apportion.faces.sessions import Sessions
 from apportion.faces.settling import Settling
 from apportion.faces.statements import Statements
 from apportion.faces.stocks import Stocks
+from apportion.faces.whatif import WhatIfs
 from apportion.model.access import AccessRole, KeyView, NewKey
 from apportion.model.catalog import Catalog
 from apportion.model.segmentation import SegmentationAgain, SegmentationAsked, SegmentPlan
@@ -56,7 +62,12 @@ class Client(Asking):
         self.cards = Cards(self.ask, self.pages)
         self.negotiations = Negotiations(self.ask, self.pages)
         self.settling = Settling(self.ask, self.pages)
+        self.levels = Levels(self.ask, self.pages)
+        self.disputes = Disputes(self.ask, self.pages)
         self.corrections = Corrections(self.ask)
+        self.reratings = Reratings(self.ask)
+        self.reconciling = Reconciling(self.ask)
+        self.whatif = WhatIfs(self.ask)
         self.exchange = Exchange(self.ask)
 
     # money
@@ -130,6 +141,10 @@ class Client(Asking):
         """Issue the statements of a period that has ended, or of a session."""
         answer: x.IssueAnswer = self.ask("issue", given=x.IssueInput(period, who, session), key=idempotency_key)
         return answer.data
+
+    def schedule(self) -> ScheduleView:
+        """What nodes do by themselves, and when it is due."""
+        return self.ask("schedule")
 
     def apply(self, catalog: Catalog, *, idempotency_key: str = "") -> str:
         """Put a catalog into force; its version id.

@@ -30,6 +30,29 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     optional: bool = False
 
 
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A use ``failed`` when its ``attribute`` has one of these values.
+
+    ``fault``, if named, is the attribute that says whose fault it was, a part or a provider; then no other one failed.
+    """
+
+    attribute: str
+    failed: tuple[str, ...]
+    fault: str = ""
+
+
+class Levels(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How usage records tell how well a service was delivered, so that service levels can be measured.
+
+    ``success`` names an attribute, ``latency`` a measure in ms or s, ``throughput`` the measure that is carried in the
+    time from a record's start to its end. What is not named is taken from measurements.
+    """
+
+    success: Outcome | None = None
+    latency: str = ""
+    throughput: str = ""
+
+
 class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What users ask for: measures with their units, parts, the retail tariff, and how the fee is shared.
 
@@ -40,7 +63,8 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     others bear their cost. ``sponsor`` names the account that carries what nobody pays.
     ``guard`` false permits a fee below what the providers cost. ``personal`` attributes stay outside the chain.
     ``session`` says how it runs as a charging session; without it, it takes usage records only. ``market`` says how
-    its providers are chosen for a request.
+    its providers are chosen for a request. Records are taken until ``late_days`` after their use; at any time, when 0.
+    ``levels`` say which of their fields tell how well it was delivered.
     """
 
     id: str
@@ -59,25 +83,33 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     guard: bool = True
     session: SessionTerms | None = None
     market: MarketTerms = MarketTerms()
+    late_days: int = 0
+    levels: Levels = Levels()
 
 
 class Targets(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Service levels: at most ``latency`` milliseconds, at least these fractions of time up and of uses that succeed.
 
-    ``throughput`` is units a second at least. Empty or 0 is none.
+    ``throughput`` is units a second at least. Empty or 0 is none. ``latency`` is that of the mean, or, where ``within``
+    is a fraction, that which so many of the uses keep.
     """
 
     latency: int = 0
     availability: str = ""
     success: str = ""
     throughput: str = ""
+    within: str = ""
 
 
 class Consequence(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a missed target costs the provider: ``credit`` percent of the fee, ``most`` percent of it in a period."""
+    """What each missed target costs the provider: ``credit`` percent of the fee, ``most`` percent of it in a period.
+
+    Above ``review``, an amount in the currency of the service, a person approves it first; never, when empty.
+    """
 
     credit: str = "0"
     most: str = "100"
+    review: str = ""
 
 
 class Agreement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

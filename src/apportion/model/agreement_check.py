@@ -6,23 +6,27 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from apportion.errors import RefusalCode
-from apportion.model.agreement import Agreement, Consequence, Service, Targets
-from apportion.model.findings import CONVERTS, Findings
+from apportion.model.agreement import Agreement, Levels, Service, Targets
+from apportion.model.findings import CONVERTS, Findings, near
 from apportion.model.market_check import check_price, check_retail
 from apportion.model.profile_check import check_billing
 
+#: units that a measured latency may have, with how many milliseconds each is
+LATENCY_UNITS = {"ms": 1, "s": 1000}
 _EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def check_agreements(found: Findings) -> None:
     """Report everything about the catalog's agreements that contradicts itself or leads nowhere."""
+    for id, service in found.catalog.services.items():
+        _levels(found, f"services.{id}.levels", service.levels, service)
     for name, agreement in found.catalog.agreements.items():
         where = f"agreements.{name}"
         found.id(where, name, agreement.id)
         _parties(found, where, agreement)
         _terms(found, where, agreement)
         _targets(found, f"{where}.targets", agreement.targets)
-        _consequence(found, f"{where}.consequence", agreement.consequence)
+        _consequence(found, f"{where}.consequence", agreement)
         check_billing(found, f"{where}.billing", agreement.billing)
         _billed_in(found, f"{where}.billing.currency", agreement)
         _instants(found, where, agreement)
@@ -79,16 +83,42 @@ def _billed_in(found: Findings, where: str, agreement: Agreement) -> None:
 def _targets(found: Findings, where: str, targets: Targets) -> None:
     if targets.latency < 0:
         found.add(f"{where}.latency", f"{targets.latency} ms is below zero.", "Leave it out, or write milliseconds.")
-    for field in ("availability", "success"):
+    for field in ("availability", "success", "within"):
         if getattr(targets, field):
             found.fraction(f"{where}.{field}", getattr(targets, field))
+    if targets.within and not targets.latency:
+        found.add(f"{where}.within", "says how many uses keep a latency, and none is given.", "Name the latency too.")
     if targets.throughput:
         found.positive(f"{where}.throughput", targets.throughput)
 
 
-def _consequence(found: Findings, where: str, consequence: Consequence) -> None:
+def _levels(found: Findings, where: str, levels: Levels, service: Service) -> None:
+    """The fields that tell how well a service was delivered are fields that it has, and none of them is personal."""
+    if levels.success is not None:
+        known = (*service.attributes, *service.evidence)
+        for field in ("attribute", "fault"):
+            name = getattr(levels.success, field)
+            if name not in known and (name or field == "attribute"):
+                fix = near(name, known) or f"Add {name} to the attributes or the evidence of {service.id}."
+                found.add(f"{where}.success.{field}", f"the service has no attribute {name[:80]!r}.", fix)
+        if not levels.success.failed:
+            found.add(f"{where}.success.failed", "names no value.", "Name the values of a use that failed.")
+    for field in ("latency", "throughput"):
+        measure = getattr(levels, field)
+        if measure:
+            found.measure(f"{where}.{field}", measure, service)
+    unit = service.measures.get(levels.latency, "ms")
+    if unit not in LATENCY_UNITS:
+        found.add(f"{where}.latency", f"{levels.latency} is in {unit}.", "Name a measure in ms or s.")
+
+
+def _consequence(found: Findings, where: str, agreement: Agreement) -> None:
+    consequence, service = agreement.consequence, found.catalog.services.get(agreement.service)
     found.number(f"{where}.credit", consequence.credit, 0, 100)
     found.number(f"{where}.most", consequence.most, 0, 100)
+    asset = found.asset_of(service) if service is not None else None
+    if consequence.review and asset is not None:
+        found.amount(f"{where}.review", consequence.review, asset)
 
 
 def _instants(found: Findings, where: str, agreement: Agreement) -> None:

@@ -21,21 +21,26 @@ from apportion.errors import RefusalCode, refuse
 _MONTH = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 _WEEK = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_SECOND = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 _FIXES = {"month": "2026-11", "week": "2026-W47", "day": "2026-11-20", "custom": "2026-11-20"}
+_FIXES["seconds"] = "2026-11-20T10:00:00Z"
+_LONGEST = 86_400
 
 
 class Calendar(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a payer is billed: ``zone`` (IANA), ``cycle``, and where a period begins.
 
     ``anchor_day`` is the day of the month (1–31; 31 means the last day of a shorter month) or of the week (1 Monday
-    to 7 Sunday). A ``custom`` cycle lasts ``days`` days, counted from the date ``anchor``.
+    to 7 Sunday). A ``custom`` cycle lasts ``days`` days, counted from the date ``anchor``; one of ``seconds``, which is
+    for trials, so many seconds, counted from the beginning of that date in UTC.
     """
 
     zone: str = "UTC"
-    cycle: Literal["month", "week", "day", "custom"] = "month"
+    cycle: Literal["month", "week", "day", "custom", "seconds"] = "month"
     anchor_day: int = 1
     days: int = 0
     anchor: str = "2000-01-01"
+    seconds: int = 0
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -89,6 +94,10 @@ def check_calendar(calendar: Calendar) -> str:
         return f"anchor_day must be 1 to {limit} for a cycle of a {calendar.cycle}."
     if calendar.cycle == "custom" and not 1 <= calendar.days <= 3660:
         return "days must be 1 to 3660 for a custom cycle."
+    if calendar.cycle == "seconds" and not 1 <= calendar.seconds <= _LONGEST:
+        return f"seconds must be 1 to {_LONGEST} for a cycle of seconds."
+    if calendar.cycle != "seconds" and calendar.seconds:
+        return "seconds is for a cycle of seconds only."
     return "days is for a custom cycle only." if calendar.cycle != "custom" and calendar.days else ""
 
 
@@ -140,6 +149,13 @@ def _period_of_day(calendar: Calendar, day: date) -> Period:
     return _period(calendar, _first_day(calendar, day))
 
 
+def _short_period(calendar: Calendar, instant: datetime) -> Period:
+    """The period of some seconds that an instant falls into."""
+    anchor, length = datetime.fromisoformat(calendar.anchor).replace(tzinfo=UTC), timedelta(seconds=calendar.seconds)
+    start = anchor + (instant - anchor) // length * length
+    return Period(start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), start, start + length)
+
+
 def period_of(calendar: Calendar, instant: datetime) -> Period:
     """The billing period that an instant (aware) falls into.
 
@@ -149,13 +165,15 @@ def period_of(calendar: Calendar, instant: datetime) -> Period:
     if instant.tzinfo is None:
         raise refuse(RefusalCode.BAD_TIME, "the instant has no time zone.", field="start", fix="Write it with Z.")
     try:
+        if calendar.cycle == "seconds":
+            return _short_period(calendar, instant.astimezone(UTC))
         return _period_of_day(calendar, instant.astimezone(zone_of(calendar.zone)).date())
     except (OverflowError, ValueError):
         raise refuse(RefusalCode.BAD_TIME, "the instant is outside the calendar.", field="start") from None
 
 
 def period_named(calendar: Calendar, name: str) -> Period:
-    """The period of a name: ``2026-11`` (the month it begins in), ``2026-W47`` (ISO week), or its first day.
+    """The period of a name: ``2026-11`` (the month it begins in), ``2026-W47`` (ISO week), or its first day (second).
 
     Raises:
         Refused: BAD_TIME, when the name does not fit the cycle or no period has it.
@@ -167,6 +185,10 @@ def period_named(calendar: Calendar, name: str) -> Period:
         fix=f"Such as {_FIXES[calendar.cycle]}.",
     )
     try:
+        if calendar.cycle == "seconds" and _SECOND.fullmatch(name):
+            if (found := _short_period(calendar, datetime.fromisoformat(name))).key != name:
+                raise wrong
+            return found
         if calendar.cycle == "month" and (match := _MONTH.fullmatch(name)):
             first = _month_day(int(match[1]), int(match[2]), calendar.anchor_day)
         elif calendar.cycle == "week" and (match := _WEEK.fullmatch(name)):

@@ -221,7 +221,8 @@ class EndCard(msgspec.Struct, frozen=True):
 class PayStatement(msgspec.Struct, frozen=True):
     """Charge what is open of a statement: ``due`` less what ``came`` in (atoms) until row ``upto``, and since.
 
-    What was paid for those issued ``beside`` it (their ids) is theirs.
+    What was paid for those issued ``beside`` it (their ids) is theirs. With an ``attempt`` it is refused when that one
+    was made already.
     """
 
     statement: str
@@ -231,6 +232,7 @@ class PayStatement(msgspec.Struct, frozen=True):
     upto: int
     method: str = ""
     beside: tuple[str, ...] = ()
+    attempt: int = 0
 
     def __repr__(self) -> str:
         return f"PayStatement({self.statement})"  # a token has no place in a log

@@ -10,6 +10,7 @@ from apportion.model.exchange_rate import ExchangeRate
 from apportion.model.market import Interconnect, Network, Offer, Placement
 from apportion.model.party import Payer, Provider, UnknownPayers
 from apportion.model.profile import Profile
+from apportion.model.schedule import Schedule
 from apportion.model.tariff import Tariff
 
 
@@ -19,7 +20,8 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     ``currencies`` fixes the scale of a currency in this store (``{"USD": 9}``) where the default does not fit.
     ``zone`` is the IANA zone of usage times that have none. ``invented`` says in words what in this file is made
     up; it is shown wherever the catalog is. ``trust`` says, per currency, what payers may earn who opt in, by which
-    prediction (``trust_model``, the program's own when not given), ``dunning`` what happens when payers do not pay.
+    prediction (``trust_model``, the program's own when not given), ``dunning`` what happens when payers do not pay;
+    ``schedule`` what nodes close, bill and settle by themselves.
     ``rates`` convert between currencies, where a part or a payer's account has another than the service.
 
     What requests are answered from: standing ``offers`` beside the ``wholesale`` tariffs of the parts, ``networks`` and
@@ -39,6 +41,7 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     trust: tuple[TrustPolicy, ...] = ()
     trust_model: TrustModel | None = None
     dunning: Dunning | None = None
+    schedule: Schedule | None = None
     networks: dict[str, Network] = {}
     offers: dict[str, Offer] = {}
     interconnects: tuple[Interconnect, ...] = ()

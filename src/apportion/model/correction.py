@@ -45,6 +45,24 @@ class CorrectedLine(CourseLine, frozen=True, tag="corrected", kw_only=True):
     usage: UsageLine | None = None
 
 
+class RepricedLine(CourseLine, frozen=True, tag="repriced", kw_only=True):
+    """By which ``catalog`` a ``service`` of a payer's closed ``period`` was priced last, for the ``n``-th time.
+
+    ``made`` is the charge in the same row that adds what the ``count`` uses come to now less what they came to before.
+    ``tariffs`` are retail tariffs that stand for those which the uses were booked by, where these are others.
+    """
+
+    period: str
+    account: str
+    service: str
+    n: int
+    at: str
+    catalog: str
+    made: str
+    count: int
+    tariffs: dict[str, str] = {}
+
+
 class Correct(msgspec.Struct, frozen=True, kw_only=True):
     """Give back ``amount`` of a charge (with its tax; all that stands, when empty), once per ``reference``.
 

@@ -155,7 +155,8 @@ class TrailLine(CourseLine, frozen=True, tag="trail", kw_only=True):
 
     Of value that comes in only the sum is kept, a running total of the account. ``policy`` is what it may earn (None:
     nothing), ``least`` its fixed credit line (atoms), ``apart`` what was written off or recovered since the last
-    statement, ``decision`` the last decision (``trd_…``). An ``ended`` trail is followed no more.
+    statement, ``decision`` the last decision (``trd_…``). An ``ended`` trail is followed no more. Open cases are about
+    ``disputed`` atoms, of which nobody is reminded.
     """
 
     account: str
@@ -167,6 +168,7 @@ class TrailLine(CourseLine, frozen=True, tag="trail", kw_only=True):
     apart: int = 0
     decision: str = ""
     ended: bool = False
+    disputed: int = 0
 
 
 class ModelLine(Line, frozen=True, tag="model"):

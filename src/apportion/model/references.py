@@ -25,6 +25,7 @@ from apportion.model.market_check import check_market
 from apportion.model.offer_check import check_offers, offered
 from apportion.model.party import Payer, UnknownPayers
 from apportion.model.party_check import check_parent
+from apportion.model.schedule import check_schedule
 from apportion.model.session_check import check_sessions
 from apportion.model.tariff import Tariff
 from apportion.money import Exact, parse_asset
@@ -32,6 +33,7 @@ from apportion.money.asset import SCALE_MAX, minor_digits
 
 #: Columns of a usage file that no measure or attribute may be named after.
 RECORD_COLUMNS = ("source", "id", "service", "start", "end", "duration", "payer")
+LATEST = 3660  # days
 
 
 def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusal]:
@@ -65,6 +67,8 @@ def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusa
     check_market(found)
     for where, message, fix in (*check_credit(catalog), *check_sessions(catalog), *check_least_cost(catalog)):
         found.add(where, message, fix)
+    for field, message, fix in check_schedule(catalog.schedule) if catalog.schedule is not None else ():
+        found.add(f"schedule.{field}", message, fix)
     return found.refusals
 
 
@@ -113,6 +117,8 @@ def _service(found: Findings, name: str, service: Service) -> None:
             found.exists(f"{where}.exempt", "payers", payer)
     if service.sponsor:
         found.name(f"{where}.sponsor", service.sponsor)
+    if not 0 <= service.late_days <= LATEST:
+        found.add(f"{where}.late_days", f"{service.late_days} is not 0 to {LATEST} days.", "Leave it out for no bound.")
     if retail:
         found.fits(f"{where}.retail", found.catalog.tariffs[service.retail], service)
     if service.apportion == "shares":

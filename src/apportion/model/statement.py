@@ -57,6 +57,7 @@ class TookPart(msgspec.Struct, frozen=True, omit_defaults=True):
 class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that one service cost: ``uses`` in all, of which ``free`` cost nothing, who delivered, and the items.
 
+    ``late`` of the uses were before the period, and reported after what they belong to was billed.
     ``account`` is whose use it was when not that of the statement itself, and ``payer`` its name, which is filled in
     when the statement is read, so that a person can be forgotten.
     """
@@ -70,6 +71,7 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     items: tuple[Item, ...]
     account: str = ""
     payer: str = ""
+    late: int = 0
 
 
 class TaxSum(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from apportion.engine.export import export
 from apportion.errors import RefusalCode
 from apportion.model.account import Role
 from apportion.model.settlement import Collect
+from tests.forging import edited, place_of, rehash, verified
 from tests.settling import Counting
 
 
@@ -55,3 +57,13 @@ def test_what_a_face_may_not_collect(books: Counting) -> None:
     assert books.store.head(books.engine.tenant, 0) == head
     assert books.tell(Collect("wire", "ben", "5", "EUR", "x", capped=True)).refusal is None
     assert books.tell(Collect("wire", "ben", "4", "EUR", "x")).refusal is not None
+
+
+def test_verify_finds_more_than_the_cap(books: Counting) -> None:
+    books.oblige("wire", "sun", "15.00", "r")
+    books.engine.writer.seal()
+    lines = [line[:-1] for line in export(books.store, books.engine.tenant)]
+    at = place_of(lines, b'{"type":"entry"', -1)
+    forged = rehash(edited(lines, at, lambda line: line.replace(b"15.0", b"25.0")))
+    assert "debit_cap" in {finding.code for finding in verified(forged, prefix_ok=True).findings}
+    assert verified(lines, prefix_ok=True).ok

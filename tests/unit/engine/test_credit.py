@@ -23,6 +23,7 @@ from apportion.errors import Misconfigured, RefusalCode, Refused
 from apportion.model.agreement import Part, Service
 from apportion.model.catalog import Catalog
 from apportion.model.command import Grant, Outcome, TopUp
+from apportion.model.correction import Correct
 from apportion.model.credit import (
     Dunning,
     DunningLine,
@@ -290,6 +291,21 @@ def test_dunning_reminds_writes_off_and_ends_when_paid() -> None:
     assert [line.state for line in till.of(DunningLine)][2:] == ["paid"]
     till.wait(60)
     assert len(till.of(DunningLine)) == 3 and till.credit() == 100 and not till.of(SetCredit)
+    till.proven()
+
+
+def test_what_was_given_back_is_not_asked_for_again() -> None:
+    till = Till(trust=False).months(1, pays=False)
+    charge = next(till.engine.books.records()).charge.id
+    till.tell(Correct(charge=charge, reference="r1", amount="40"))
+    till.wait(13)
+    assert [(line.state, line.open) for line in till.of(DunningLine)] == [("reminder", "60.000000000")]
+    till.tell(Correct(charge=charge, reference="r2"))
+    assert [line.state for line in till.of(DunningLine)] == ["reminder", "paid"]
+    till.wait(60)
+    assert len(till.of(DunningLine)) == 2 and till.posted("ada") == 0
+    till.ride("10")
+    assert till.bill() == "20.00"  # the new ride alone
     till.proven()
 
 

@@ -110,6 +110,35 @@ def test_a_suspended_session_resumes_on_a_part_payment_and_ends_when_nobody_pays
     assert rig.income() == {"telco": "0.08", "bridge-a": "0.32", "fees": "0.45"}
 
 
+def test_a_part_that_reports_for_itself_is_paid_for_beyond_what_the_whole_was_granted_first() -> None:
+    rig = Rig()
+    rig.top_up("ada", "10")
+    id = rig.open("ada", service="download")  # 5 GB are granted to the whole
+    for number, used in enumerate(("3", "8", "13", "15"), 1):  # 0.12 each, and five more held
+        rig.report(id, number, used, seconds=1, part="net", measure="gigabytes")
+        assert rig.balance("ada") == f"{10 - int(used) * 0.12:.2f}".rstrip("0")
+        assert rig.balance("ada", "held") == "0.6"
+    rig.end(id)
+    # net 3, title 1 and the platform 1 of what is no tax
+    assert rig.income() == {"telco": "0.9", "studio": "0.3", "fees": "0.3", "vat@20": "0.3"}
+
+
+def test_the_whole_need_not_report_where_every_part_does() -> None:
+    known = catalog()
+    call = known.services["call"]
+    known = replace(known, services={"call": replace(call, parts={"bridge": call.parts["bridge"]})})
+    rig = Rig(known)
+    rig.top_up("ada", "10")
+    id = rig.open("ada")
+    for number in range(1, 6):  # a validity time is a minute
+        rig.report(id, number, str(50 * number), seconds=50, part="bridge")
+        rig.wait(0)
+    assert rig.line(id).state is SessionState.ACTIVE and rig.line(id).meters[0].until == ""
+    rig.report(id, 6, "260", seconds=10, part="bridge", final=True)
+    assert rig.line(id).state is SessionState.CLOSED and rig.balance("ada") == "7.35"  # 0.05 + 260 × 0.01
+    assert rig.income() == {"bridge-a": "1.04", "fees": "1.61"}
+
+
 def test_silence_suspends_and_then_closes_and_charges_only_what_was_reported() -> None:
     rig = Rig()
     rig.top_up("ada", "10")

@@ -75,6 +75,17 @@ def test_custom_cycles_count_from_their_anchor() -> None:
         period_named(fortnight, "2026-01-06")
 
 
+def test_cycles_of_seconds_are_for_trials() -> None:
+    short = Calendar(cycle="seconds", seconds=2, anchor="2026-01-01")
+    period = period_of(short, at("2026-11-20T10:00:05.999999+01:00"))
+    assert (period.key, period.end) == ("2026-11-20T09:00:04Z", at("2026-11-20T09:00:06Z"))
+    assert period_named(short, period.key) == period and not check_calendar(short)
+    assert period_of(short, at("2025-12-31T23:59:59Z")).key == "2025-12-31T23:59:58Z"
+    for name in ("2026-11-20T09:00:05Z", "2026-11", "2026-11-20T09:00:04", "2026-11-20T25:00:04Z", "x"):
+        with pytest.raises(Refused):
+            period_named(short, name)
+
+
 @pytest.mark.parametrize("name", ["", "2026", "2026-13", "2026-1", "2026-W47", "2026-11-20", "x" * 500, "２０２６-11"])
 def test_names_of_no_month_are_refused(name: str) -> None:
     with pytest.raises(Refused) as error:
@@ -97,6 +108,9 @@ def test_calendars_that_say_nonsense_are_told() -> None:
         Calendar(cycle="custom"),
         Calendar(days=5),
         Calendar(cycle="custom", days=5, anchor="soon"),
+        Calendar(cycle="seconds"),
+        Calendar(cycle="seconds", seconds=86_401),
+        Calendar(seconds=1),
     ]
     assert all(check_calendar(calendar) for calendar in wrong)
     assert check_calendar(Calendar(COPENHAGEN, anchor_day=31)) == ""

@@ -95,9 +95,9 @@ class JsonDoor(Door):
         return self._instants.read(value, field, after)
 
 
-def parse(line: bytes) -> dict[str, Any]:
+def parse(line: bytes, most: int = LINE_MAX) -> dict[str, Any]:
     """The JSON object of a line, numbers kept as text; refused when it is none or a key stands twice."""
-    if len(line) > LINE_MAX:
+    if len(line) > most:
         raise refuse(RefusalCode.BAD_INPUT, "The line is longer than 1 MiB.", fix="Split the record.")
     try:
         tree = _DECODER.decode(line.decode())

@@ -75,7 +75,7 @@ class PlanDecision(Unforeseen):
         return macs
 
 
-class CrewDecision(Unforeseen):
+class CrewDecision:
     """A plan for a session that runs, and the session's change to it."""
 
     def __init__(self, command: CrewFound, terms: Terms, versions: Callable[[str], Terms]) -> None:

@@ -90,7 +90,7 @@ def running(engine: Engine, line: SessionLine, before: PlanLine, lost: tuple[str
     found = engine.store.courses(engine.tenant, [id for id, units in spare.items() if units > ZERO])
     return Running(
         line.id, line.plan, frozenset((meter.part, meter.provider) for meter in line.meters[1:] if not meter.ended),
-        whole(line.meters, payable), line_total(line), line.platform - line.sponsored,
+        whole(line, payable), line_total(line), line.platform - line.sponsored,
         {one.offer: {m: Exact.parse(units) for m, units in one.units.items()} for one in taken}, lost,
         bought=tuple((_BOUGHT.decode(course.line), spare[id]) for id, course in sorted(found.items())),
     )  # fmt: skip

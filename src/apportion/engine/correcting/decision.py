@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from apportion.engine.converting import OWNER, conversion_entries, exchanged
+from apportion.engine.correcting.booking import book_made
 from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
-from apportion.ledger.booking import Movement, book, check_balances, merge
-from apportion.model.account import Account, Role
-from apportion.model.charge import Charge, Portion, Share
+from apportion.model.account import Role
+from apportion.model.charge import Charge
 from apportion.model.command import Outcome
 from apportion.model.correction import Correct, CorrectedLine, CorrectionCommand, Resplit, Why
-from apportion.model.ids import key_id, read_key, read_number
+from apportion.model.ids import key_id, read_key
 from apportion.model.journal import UsageLine
 from apportion.money import Asset, Money
 from apportion.ports import Key
-from apportion.stages.rate import borne_of, combine, give_back, resplit
+from apportion.stages.rate.correct import borne_of, combine, give_back, resplit
 
 LABELS = {Why.REFUND: "refund", Why.DISPUTE: "dispute", Why.PRICE: "price correction", Why.SHARE: "share correction"}
 _CORRECTED = msgspec.json.Decoder(CorrectedLine)
@@ -162,10 +159,7 @@ def _told(command: CorrectionCommand) -> Told:
 
 
 def book_correction(work: Work, key: Key, digest: bytes, standing: Standing, made: Charge, told: Told) -> None:
-    """Write a correction's charge, its entry, and how the corrected charge stands then, as one row.
-
-    What an agreement or a decision takes from a payer is forced: it was delivered, whatever is left on the account.
-    """
+    """Write a correction's charge, its entry, and how the corrected charge stands then, as one row."""
     id = key_id("chg", key)
     made = msgspec.structs.replace(made, id=id, origin=standing.booked.id)
     before, asset = standing.line, standing.asset
@@ -175,42 +169,4 @@ def book_correction(work: Work, key: Key, digest: bytes, standing: Standing, mad
         cause=told.cause, payer=told.payer, provider=told.provider,
         was=None if before else standing.booked, usage=None if before else standing.usage,
     )  # fmt: skip
-    lines = [encode(made)]
-    movements = merge(movements_of(made, asset, lambda role, owner: work.account(role, owner, asset), work.numbered))
-    others = exchanged(work, made)
-    for moved in (movements, *(legs for _, legs in others)) if others else ():
-        check_balances(moved)
-    if movements:
-        shown = (str(asset), asset.scale)
-        entry = book(key_id("ent", key), id, "adjustment", work.at, shown, movements, forced=True)
-        lines.append(encode(entry))
-        work.touch_all(movements)
-    entries, keys = conversion_entries(work, id, others)
-    n = work.append(*lines, *entries, work.move(line))
-    work.remember(key, "done", digest, n)
-    for one in keys:
-        work.remember(one, "done", b"", n)
-
-
-def movements_of(
-    made: Charge, asset: Asset, chart: Callable[[Role, str], Account], numbered: Callable[[int], Account]
-) -> list[Movement]:
-    """The legs of a correction in the currency of its charge."""
-
-    def atoms(text: str) -> int:
-        return Money.parse(text, asset).atoms
-
-    def known(id: str) -> Account:
-        return numbered(read_number(id))
-
-    def crossing(one: Share | Portion) -> Account:
-        return known(one.account) if one.converted is None else chart(Role.EXCHANGE, OWNER)
-
-    found = [(crossing(share), -atoms(share.amount)) for share in made.shares]
-    found += [(crossing(portion), atoms(portion.amount)) for portion in made.portions]
-    found += [(chart(Role.TAX, f"{tax.name}@{tax.rate}"), atoms(tax.amount)) for tax in made.taxes]
-    if made.sponsor:
-        found.append((known(made.sponsor), -atoms(made.sponsored)))
-    if made.platform.strip("-0."):
-        found.append((known(made.platform_account), atoms(made.platform)))
-    return found
+    book_made(work, key, digest, made, asset, line)

@@ -88,6 +88,12 @@ class Credit:
                 self.trail.remind(one.id, 0)
         self._recover(max(0, min(atoms, self.outstanding)), key)
 
+    def give_back(self, atoms: int, key: Key) -> None:
+        """Something charged was given back by the record of ``key``."""
+        self.receive(atoms, key)
+        if self.trail is not None:
+            self.trail.move(atoms)
+
     def ask(self, line: StatementLine) -> None:
         """A statement was issued."""
         if self.trail is not None:
@@ -99,12 +105,19 @@ class Credit:
                 return
             self.trail.ask(line.id, line.at, line.due, (-(closing + residue), used, self.account.credit or 0))
 
+    def dispute(self, atoms: int) -> None:
+        """A case was opened about so much, or ended (below zero): then what waited for it is asked for."""
+        if self.trail is not None:
+            self.trail.dispute(atoms)
+            if atoms < 0:
+                self.review()
+
     def review(self) -> None:
         """Remind of what is overdue; write off what has been for too long."""
         if self.line is None or self.trail is None or self.line.dunning is None or self.account.posted >= 0:
             return
         for one, step in list(self.trail.reminders(self.work.at, self.line.dunning)):
-            self._dun(one.id, "reminder", step, self.trail.left(one))
+            self._dun(one.id, "reminder", step, self.trail.owing(one))
             self.trail.remind(one.id, step)
         if self.trail.hopeless(self.work.at, self.line.dunning):
             self.write_off(-self.account.posted)
@@ -213,7 +226,9 @@ class Credit:
             return
         due = "" if self.line.ended else self.trail.next_look(self.work.at, self.line.dunning)
         asked = self.trail.asked_at(self.work.at)
-        now = replace(self.line, due=due, asked=asked, apart=self.trail.apart, decision=decision)
+        now = replace(
+            self.line, due=due, asked=asked, apart=self.trail.apart, decision=decision, disputed=self.trail.disputed
+        )
         if encode(now) != self.work.course(self.line.id):
             self.lines.append(self.work.move(replace(now, at=self.work.at)))
 
@@ -252,6 +267,27 @@ def received(work: Work, account: Account, atoms: int, key: Key) -> Credit | Non
     credit = Credit(work, account)
     credit.receive(atoms, key)
     credit.settle("recovery" if credit.outstanding or credit._restored else "trust")
+    return credit
+
+
+def given_back(work: Work, account: Account, atoms: int, key: Key) -> Credit | None:
+    """Something that a payer was charged was given back; as ``received``."""
+    if not work.names.trust:
+        return None
+    credit = Credit(work, account)
+    credit.give_back(atoms, key)
+    credit.settle("recovery" if credit.outstanding or credit._restored else "trust")
+    return credit
+
+
+def disputed(work: Work, account: Account, atoms: int) -> Credit | None:
+    """A case about so much was opened, or ended (below zero): what that does to a payer's credit; as ``received``."""
+    if not work.names.trust or account.role is not Role.PAYER:
+        return None
+    credit = Credit(work, account)
+    before = credit.outstanding
+    credit.dispute(atoms)
+    credit.settle("write-off" if credit.outstanding > before else "trust")
     return credit
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from apportion.model.account import Role
 from apportion.model.credit import Dunning, DunningLine, TrustModel
+from apportion.model.dispute import DisputeLine, DisputeState
 from apportion.model.journal import AccountLine, CreditLine, Entry, StatementLine
 from apportion.money import Asset, Money, parse_asset
 from apportion.ports import Store
@@ -17,12 +18,16 @@ from apportion.stages.credit import Trail, due_at
 
 #: kinds of entries that are money of the payer's own; what is booked back counts against them
 RECEIPTS = frozenset(("opening", "topup", "payment", "refund", "chargeback", "collected"))
+#: what is given back of charges counts as value that came in, and as neither used nor paid
+CORRECTION = "correction"
 #: kinds that move a debt and neither use nor pay anything
 APART = frozenset(("write-off", "recovery"))
-Told = AccountLine | CreditLine | DunningLine | Entry | StatementLine
+Told = AccountLine | CreditLine | DisputeLine | DunningLine | Entry | StatementLine
 _LINES: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
-_STARTS = tuple(b'{"type":"%s"' % kind for kind in (b"account", b"credit", b"dunning", b"entry", b"statement"))
-_KINDS = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(RECEIPTS | APART))
+_TAGS = (b"account", b"credit", b"dispute", b"dunning", b"entry", b"statement")
+_STARTS = tuple(b'{"type":"%s"' % kind for kind in _TAGS)
+_CORRECTION = b'"kind":"%s"' % CORRECTION.encode()
+_KINDS = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(RECEIPTS | APART | {CORRECTION}))
 
 
 class Trails:
@@ -51,12 +56,15 @@ class Trails:
                 self._assets[line.id] = parse_asset(line.asset)
                 self._credits[line.id] = self._atoms(line.id, line.credit)
         elif isinstance(line, Entry):
-            if line.kind in RECEIPTS or line.kind in APART:
+            if line.kind in RECEIPTS or line.kind in APART or line.kind == CORRECTION:
                 self._entry(line)
         elif line.account not in self._assets:
             return
         elif isinstance(line, CreditLine):
             self._credits[line.account] = self._atoms(line.account, line.credit)
+        elif isinstance(line, DisputeLine):
+            opens, ends = line.n == 1, line.state != DisputeState.OPEN.value
+            self.of(line.account).dispute((opens - ends) * self._atoms(line.account, line.amount))
         elif isinstance(line, DunningLine):
             if line.state != "written-off":
                 self.of(line.account).remind(line.statement, line.step if line.state == "reminder" else 0)
@@ -67,7 +75,9 @@ class Trails:
         for leg in line.legs:
             if leg.account in self._assets:
                 trail, atoms = self.of(leg.account), self._atoms(leg.account, leg.amount)
-                if line.kind in RECEIPTS:
+                if line.kind == CORRECTION:
+                    trail.give_back(line.at, atoms)
+                elif line.kind in RECEIPTS:
                     trail.receive(line.at, atoms)
                 else:
                     trail.move(atoms)
@@ -101,7 +111,7 @@ def trails_of(store: Store, tenant: int, wanted: Mapping[str, Asset], after: int
 def told(store: Store, tenant: int, after: int, upto: int, mark: bytes = b"") -> Iterator[Told]:
     """The lines of which trails are made, those that hold ``mark``; charges are passed over unread."""
     for _, body, _ in store.journal(tenant, 0, after, upto):
-        if mark not in body or b'"type":"charge"' in body:
+        if mark not in body or (b'"type":"charge"' in body and _CORRECTION not in body):
             continue
         for text in body.split(b"\n"):
             if mark in text and text.startswith(_STARTS):

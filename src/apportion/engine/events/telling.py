@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
+from apportion.engine.disputes.telling import dispute_told, dispute_view
 from apportion.engine.query import Record
 from apportion.engine.sessions.views import may_see, view
 from apportion.engine.visible import Sight
@@ -20,6 +21,7 @@ from apportion.model.access import AccessRole
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, RefundLine
 from apportion.model.charge import Charge
 from apportion.model.credit import DunningLine, TrustLine
+from apportion.model.dispute import DisputeLine
 from apportion.model.event import Event
 from apportion.model.funding import AllowanceLine, BucketLine, FundingLine
 from apportion.model.journal import (
@@ -325,6 +327,7 @@ _KINDS: dict[bytes, tuple[type[Line] | type[Charge], Callable[[Any], Read], View
     b"chargeback": (ChargebackLine, _chargeback, _owned("payment", "amount", "taken", "state", "reason")),
     b"close": (CloseLine, _period, _owned("period", "charged", "adjusted")),
     b"credit": (CreditLine, _credit, _owned("credit", "reason")),
+    b"dispute": (DisputeLine, dispute_told, dispute_view),
     b"dunning": (DunningLine, _dunning, _owned("state", "step", "open")),
     b"entry": (Entry, _entry, _entry_view),
     b"forget": (ForgetLine, _forget, _operator_view),
@@ -355,6 +358,7 @@ TYPES: dict[bytes, tuple[str, ...]] = {
     b"chargeback": ("chargeback.open", "chargeback.won", "chargeback.lost"),
     b"close": ("period.closed",),
     b"credit": ("credit.changed",),
+    b"dispute": ("dispute.opened", "dispute.evidence", "dispute.decided", "dispute.withdrawn"),
     b"dunning": ("statement.reminder", "statement.paid", "statement.written_off"),
     b"entry": ("account.topped_up", "account.booked"),
     b"forget": ("party.forgotten",),

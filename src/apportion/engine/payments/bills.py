@@ -47,7 +47,7 @@ def _theirs(work: Work, command: PayStatement, account: Account, asset: Asset) -
     atoms = 0
     for statement in command.beside:
         for attempt in range(1, ATTEMPTS):
-            known = payment_of(work, payment_id(work, account, _cause(statement, attempt)))
+            known = payment_of(work, payment_id(work, account, cause_of(statement, attempt)))
             if known is None:
                 break
             if known.state == PaymentState.SUCCEEDED.value:
@@ -57,7 +57,8 @@ def _theirs(work: Work, command: PayStatement, account: Account, asset: Asset) -
     return atoms
 
 
-def _cause(statement: str, attempt: int) -> str:
+def cause_of(statement: str, attempt: int) -> str:
+    """What the payment of an attempt is made for."""
     return statement if attempt == 1 else f"{statement}/{attempt}"
 
 
@@ -72,7 +73,7 @@ def pay(work: Work, command: PayStatement) -> Outcome:
     account = work.numbered(read_number(command.account))
     asset = work.asset_of(account)
     for attempt in range(1, ATTEMPTS):
-        cause = _cause(command.statement, attempt)
+        cause = cause_of(command.statement, attempt)
         known = payment_of(work, payment_id(work, account, cause))
         if known is None:
             break
@@ -80,6 +81,8 @@ def pay(work: Work, command: PayStatement) -> Outcome:
             return Outcome(None, known.id)
     else:
         raise refuse(RefusalCode.CONFLICT, f"{command.statement} was tried {ATTEMPTS} times.", field="id")
+    if command.attempt and attempt > command.attempt:
+        raise refuse(RefusalCode.CONFLICT, f"{command.statement} was tried {attempt - 1} times already.", field="id")
     stored = work.head[0] - len(work.writes.journal)
     fresh = [work.row(n) for n in range(command.upto + 1, stored + 1)] + [body for _, body, _ in work.writes.journal]
     came = command.came + came_in(fresh, account.public, asset) - _theirs(work, command, account, asset)

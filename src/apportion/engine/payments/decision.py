@@ -110,7 +110,12 @@ def payment_id(work: Work, account: Account, cause: str) -> str:
         salt = work.salts_of(account.party)
     except KeyError:
         raise _no_method() from None
-    return key_id("pay", bytes.fromhex(proof.personal_mac(salt, f"payment\x00{account.public}\x00{cause}")))
+    return payment_name(salt, account.public, cause)
+
+
+def payment_name(salt: bytes, account: str, cause: str) -> str:
+    """The id of the payment into an ``account`` (``acc_…``) for a ``cause``; ``salt`` is its payer's."""
+    return key_id("pay", bytes.fromhex(proof.personal_mac(salt, f"payment\x00{account}\x00{cause}")))
 
 
 def _no_method() -> Refused:

@@ -317,7 +317,7 @@ def leave(row: Row) -> None:
     """The session ends: what it took of offers is free again, and those who delivered did."""
     if not row.line.plan:
         return
-    delivered = any(units for units in whole(row.line.meters, used).values())
+    delivered = any(units for units in whole(row.line, used).values())
     living = [p for p, meter in enumerate(row.line.meters) if meter.part and not meter.ended and not meter.silent]
     row.lines += tell(row, living if delivered else [], succeeded=True)
     row.lines += tell(row, [p for p, meter in enumerate(row.line.meters) if meter.silent and not meter.ended])

@@ -14,6 +14,7 @@ import msgspec
 
 from apportion.engine.charging import instant
 from apportion.engine.sessions.contract import (
+    APART,
     ZERO,
     Contract,
     Pick,
@@ -152,7 +153,8 @@ def price_lines(contract: Contract, before: SessionLine, line: SessionLine) -> t
 
 
 def _components(contract: Contract, line: SessionLine, quantities: dict[str, Exact]) -> Sequence[PriceLine]:
-    return contract.price(contract.retail, line.since, parsed(line.through), quantities).lines
+    lines = contract.price(contract.retail, line.since, parsed(line.through), quantities).lines
+    return [replace(one, measure=one.measure.rpartition(APART)[2]) if APART in one.measure else one for one in lines]
 
 
 # ── changes of terms ──

@@ -6,17 +6,20 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
 from apportion.model.session import Meter, SessionLine, SessionPayer, SessionTerms
 from apportion.model.session_check import unfit
-from apportion.model.tariff import Use
+from apportion.model.tariff import Component, Use
 from apportion.money import Asset, Exact
-from apportion.stages.rate import Priced, Pricer
+from apportion.stages.rate import Priced, Pricer, compile_tariff
 
 Quantities = dict[str, Exact]
 Pick = Callable[[Meter], Quantities]
 ZERO = Exact(0)
+APART = " > "  # between a part and what it counted for itself
 _DEFAULT = SessionTerms()
 
 
@@ -35,6 +38,8 @@ class Contract:
         }
         self.attributes = line.attributes
         self.start = line.start
+        self._parts = sorted({m.part for m in line.meters[1:]}, key=len, reverse=True)
+        self._apart: Pricer | None = None
 
     @property
     def session(self) -> SessionTerms:
@@ -47,8 +52,32 @@ class Contract:
 
     def price(self, pricer: Pricer, since: str, until: datetime, quantities: Quantities) -> Priced:
         """What quantities cost that were used from ``since`` until an instant; those not named are zero."""
+        if any(APART in measure for measure in quantities):
+            pricer, quantities = self._by_part(pricer, quantities)
         full = {**dict.fromkeys(pricer.measures, ZERO), **quantities}
         return pricer.price(Use(parsed(since), until, full, self.attributes))
+
+    def _by_part(self, pricer: Pricer, quantities: Quantities) -> tuple[Pricer, Quantities]:
+        """Where each part has a price of its own, price it by what that part counted; else by the whole alone."""
+        counted = {measure.partition(APART)[2] for measure in quantities if APART in measure}
+        if pricer is not self.retail or self.terms.service.market.retail != "passed-on":
+            return pricer, {measure: units for measure, units in quantities.items() if APART not in measure}
+        if self._apart is None:
+            components = tuple(self._named_apart(one) for one in pricer.tariff.components)
+            self._apart = compile_tariff(msgspec.structs.replace(pricer.tariff, components=components))
+        plain = {
+            measure: units for measure, units in quantities.items() if measure not in counted and APART not in measure
+        }
+        copied = {f"{part}{APART}{measure}": units for part in self._parts for measure, units in plain.items()}
+        return self._apart, {**quantities, **copied}
+
+    def _named_apart(self, component: Component) -> Component:
+        """A component that is a part's, with the measure of that part (see ``composed``)."""
+        measure = getattr(component, "measure", "")
+        part = next((part for part in self._parts if component.name.startswith(f"{part}: ")), None)
+        if part is None or not measure:
+            return component
+        return msgspec.structs.replace(component, measure=f"{part}{APART}{measure}")
 
     def exact(self, pricer: Pricer, meter: Meter, until: datetime, quantities: Quantities) -> Exact:
         """The price of a part in the service's currency; what is due once per session counts only at its beginning."""
@@ -165,15 +194,47 @@ def granted(meter: Meter) -> Quantities:
     return minus(most, read(meter.lost))
 
 
-def whole(meters: Sequence[Meter], pick: Pick) -> Quantities:
-    """Quantities of the service: those that the meter of the whole counts, of all others the sum over parts."""
-    root = pick(meters[0])
-    total = dict(root)
-    for meter in meters[1:]:
+def granted_now(line: SessionLine) -> tuple[Meter, ...]:
+    """The meters without what is granted to the whole of measures that the parts count and the whole never has.
+
+    Such a grant was for the beginning: what is used next is granted to the parts that report it. By a plan it is still
+    that of parts which deliver and have not reported yet.
+    """
+    root, *parts = line.meters
+    counted = {measure for meter in parts for measure in meter.used}
+    first = {m: units for m, units in root.granted.items() if m in counted and m not in root.used}
+    if not first:
+        return line.meters
+    upto = {m: units for m, units in root.granted.items() if m not in first}
+    if line.plan:
+        parts = [
+            m if m.ended or m.number else msgspec.structs.replace(m, granted={**first, **m.granted}) for m in parts
+        ]
+    return (msgspec.structs.replace(root, granted=upto), *parts)
+
+
+def whole(line: SessionLine, pick: Pick) -> Quantities:
+    """Quantities of the service: those that the meter of the whole counts, of all others the sum over parts.
+
+    By a plan every part delivers all that was asked for: then it is the most that any part counted.
+    """
+    total = dict(pick(line.meters[0]))
+    for name, quantity in apart(line, pick).items():
+        measure = name.partition(APART)[2]
+        before = total.get(measure, ZERO)
+        total[measure] = max(before, quantity) if line.plan else before + quantity
+    return total
+
+
+def apart(line: SessionLine, pick: Pick) -> Quantities:
+    """What each part counted of measures that the whole never has, under ``part`` and ``measure``."""
+    root, found = pick(line.meters[0]), dict[str, Exact]()
+    for meter in line.meters[1:]:
         for measure, quantity in pick(meter).items():
             if measure not in root:
-                total[measure] = total.get(measure, ZERO) + quantity
-    return total
+                name = f"{meter.part}{APART}{measure}"
+                found[name] = found.get(name, ZERO) + quantity
+    return found
 
 
 def own(meters: Sequence[Meter], meter: Meter, pick: Pick) -> Quantities:

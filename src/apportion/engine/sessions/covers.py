@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from apportion.engine.sessions.contract import ZERO, Pick, Quantities, minus, payable, whole
+from apportion.engine.sessions.contract import APART, ZERO, Pick, Quantities, apart, minus, payable, whole
 from apportion.model.charge import Covered
 from apportion.model.funding import AllowanceLine
 from apportion.model.session import Cover, Meter, SessionLine
@@ -63,8 +63,12 @@ def drawn(line: SessionLine) -> int:
 
 def priced(line: SessionLine, pick: Pick = payable) -> Quantities:
     """Quantities of the service that money pays for."""
-    quantities = whole(line.meters, pick)
-    return minus(quantities, covered(line)) if line.covers else quantities
+    quantities, bought = whole(line, pick), covered(line) if line.covers else {}
+    quantities = minus(quantities, bought) if bought else quantities
+    if line.plan:  # each part may have a price of its own
+        for name, units in apart(line, pick).items():
+            quantities[name] = max(ZERO, units - bought.get(name.partition(APART)[2], ZERO))
+    return quantities
 
 
 def waiting_units(covers: Iterable[Cover], measure: str) -> Exact:
@@ -77,7 +81,7 @@ def grown(line: SessionLine, meters: Sequence[Meter]) -> tuple[Cover, ...]:
     """The covers once the counters stand as ``meters``: what is used comes out of them first, the oldest at first."""
     if not line.covers:
         return ()
-    rest = minus(whole(meters, payable), whole(line.meters, payable))
+    rest = minus(whole(replace(line, meters=tuple(meters)), payable), whole(line, payable))
     found = []
     for cover in line.covers:
         before, wanted = Exact.parse(cover.used), rest.get(cover.measure, ZERO)

@@ -7,7 +7,17 @@ from datetime import timedelta
 
 from apportion.engine.charging import instant
 from apportion.engine.sessions.bill import advance, bill, replace
-from apportion.engine.sessions.contract import ZERO, Quantities, parsed, payable, read, used, whole, written
+from apportion.engine.sessions.contract import (
+    ZERO,
+    Quantities,
+    granted_now,
+    parsed,
+    payable,
+    read,
+    used,
+    whole,
+    written,
+)
 from apportion.engine.sessions.reserving import reserve
 from apportion.engine.sessions.row import Row
 from apportion.engine.sessions.slice import line_total, owed
@@ -19,7 +29,7 @@ from apportion.stages.credit.quota import grant, steps_of
 
 def forecast(row: Row, line: SessionLine) -> SessionLine:
     """The session as it stands once all grants are used up, at the end of a validity time."""
-    meters = tuple(replace(meter, used=_most(meter)) for meter in line.meters)
+    meters = tuple(replace(meter, used=_most(meter)) for meter in granted_now(line))
     until = parsed(line.through) + timedelta(seconds=row.contract.session.validity)
     return advance(row.contract, line, meters, until)
 
@@ -82,7 +92,7 @@ def extend(row: Row, place: int, requested: Quantities) -> bool:
         until = instant(parsed(row.work.at) + timedelta(seconds=row.contract.session.validity))
         meters = list(line.meters)
         meters[place] = replace(meters[place], until=until, final=quota.final, silent=False)
-        row.line = replace(line, meters=tuple(meters))
+        row.line = replace(line, meters=_handed_over(meters))
         for payer, lack in enumerate(short):
             if lack:
                 row.hold(payer, lack)
@@ -90,6 +100,14 @@ def extend(row: Row, place: int, requested: Quantities) -> bool:
         row.back(mark)
         return False
     return True
+
+
+def _handed_over(meters: list[Meter]) -> tuple[Meter, ...]:
+    """The whole need not report once every part that delivers does so under a grant of its own."""
+    living = [meter for meter in meters[1:] if not meter.ended]
+    if not meters[0].number and living and all(meter.number and meter.until for meter in living):
+        meters[0] = replace(meters[0], until="", final=False, silent=False)
+    return tuple(meters)
 
 
 def _granted(line: SessionLine, place: int, step: Quantities, steps: int) -> SessionLine:
@@ -140,7 +158,7 @@ def guarded(row: Row, line: SessionLine) -> None:
     later = forecast(row, line)
     now = bill(row.contract, replace(later, covers=()))
     cost = sum(now.earned, ZERO)
-    if cost > Exact(now.net) and any(whole(later.meters, payable).values()):
+    if cost > Exact(now.net) and any(whole(later, payable).values()):
         raise refuse(
             RefusalCode.MARGIN_GUARD,
             "the providers would cost more than the fee.",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from apportion.engine.funding.purse import funding_of, stocks
 from apportion.engine.sessions.bill import replace
-from apportion.engine.sessions.contract import ZERO, Quantities, granted, payable, whole
+from apportion.engine.sessions.contract import ZERO, Quantities, granted, granted_now, payable, whole
 from apportion.engine.sessions.covers import returned, sole, take, waiting_units
 from apportion.engine.sessions.row import Row
 from apportion.model.funding import AllowanceLine
@@ -24,7 +24,7 @@ def reserve(row: Row, target: SessionLine, measures: Iterable[str]) -> None:
     lines = drawable_lines(row)
     if not lines:
         return
-    later, now = whole(target.meters, granted), whole(row.line.meters, payable)
+    later, now = whole(replace(target, meters=granted_now(target)), granted), whole(row.line, payable)
     for measure in measures:
         wanted = later.get(measure, ZERO) - now.get(measure, ZERO) - waiting_units(row.line.covers, measure)
         if wanted > ZERO:

@@ -321,7 +321,7 @@ class Row:
         return UsageLine(
             key_id("usg", key), line.id, number, line.service, before.through,
             CHARGED if found.total else ZERO_RATED, proof.blake3(f"{line.id} {number}".encode()).digest(8).hex(),
-            end=line.through, quantities=written(minus(whole(line.meters, payable), whole(before.meters, payable))),
+            end=line.through, quantities=written(minus(whole(line, payable), whole(before, payable))),
             attributes=line.attributes, macs=line.macs, parts=tuple(parts),
             payers=tuple(PayerUse(p.account, p.weight, {}, p.pays) for p in line.payers),
         )  # fmt: skip

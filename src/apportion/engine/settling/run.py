@@ -42,12 +42,20 @@ class Run(msgspec.Struct, frozen=True):
     made: bool
 
 
-def settle(engine: Engine, mode: Mode) -> Run:
-    """Settle all that was booked and that no settlement covers; nothing new leaves everything as it is."""
+def settle(engine: Engine, mode: Mode, *, since: datetime | None = None) -> Run:
+    """Settle all that was booked and that no settlement covers; nothing new leaves everything as it is.
+
+    So does a settlement that was made at ``since`` or later, when that is given.
+    """
     writer = engine.writer
-    if _anything(engine):
+
+    def made_since() -> bool:
+        last = last_settlement(engine) if since is not None else None
+        return last is not None and since is not None and datetime.fromisoformat(last.at) >= since
+
+    if _anything(engine) and not made_since():
         writer.booked(lambda work: true_up(work, engine.store))
-    made = writer.booked(lambda work: _Settling(engine, work, mode).run())
+    made = writer.booked(lambda work: () if made_since() else _Settling(engine, work, mode).run())
     return Run(made, True) if made else Run(tuple(last_run(engine)), False)
 
 

@@ -46,7 +46,7 @@ def session_of(line: SessionLine) -> tuple[About, Chosen, list[str]]:
     """What the statement of a session is about, what it counts, and whose accounts it is for."""
     span = session_span(line)
     about = About(STATEMENT, span, (line.id,), {"session": line.id})
-    return about, Chosen(span, frozenset((line.id,))), [payer.account for payer in line.payers]
+    return about, Chosen(span, frozenset((line.id,)), receipts=True), [payer.account for payer in line.payers]
 
 
 def issue_session(engine: Engine, session: str, who: str | None = None) -> list[Document]:
@@ -169,10 +169,11 @@ def _corrections(engine: Engine, line: StatementLine) -> list[str]:
     found = []
     for record in engine.books.records():
         charge = record.charge
-        if charge.id in taken or not charge.origin.startswith("chg_"):
+        whole = charge.origin == f"rerate {line.period}" and not line.covers  # a correction of its period
+        if charge.id in taken or not (whole or charge.origin.startswith("chg_")):
             continue
         if any(line.account in (share.account, share.bearer) for share in charge.shares):
-            if _covering(engine, calendar, charge.origin, lines) == line.id:
+            if whole or _covering(engine, calendar, charge.origin, lines) == line.id:
                 found.append(charge.id)
     return found[:CORRECTIONS_MAX]
 

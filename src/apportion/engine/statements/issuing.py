@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from blake3 import blake3
@@ -21,12 +21,12 @@ from apportion.ledger import proof
 from apportion.ledger.booking import Movement, book, merge
 from apportion.model.account import Role
 from apportion.model.calendar import Period
-from apportion.model.ids import key_id
+from apportion.model.ids import key_id, read_number
 from apportion.model.journal import Genesis, StatementLine
 from apportion.model.statement import CreditNote, Document, Remittance, Seal, Statement
 from apportion.money import Exact
 from apportion.money.exact import decimal_text
-from apportion.stages.statement import ProviderTally
+from apportion.stages.statement import PayerTally, ProviderTally
 
 INITIALS = {STATEMENT: "S", REMITTANCE: "R", CREDIT_NOTE: "C"}
 _GROUP = 200
@@ -36,10 +36,19 @@ _TURN = 2000  # the most that is issued in one turn, while other nodes wait
 class Issuing:
     """Documents on their way into the books, some hundred in one transaction; ``full``: there may be more.
 
-    With a working set and the id of its ``settlement`` they are advices that go with that.
+    With a working set and the id of its ``settlement`` they are advices that go with that. Periods are over ``lag``
+    after their end.
     """
 
-    def __init__(self, engine: Engine, wishes: Wishes, work: Work | None = None, settlement: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        wishes: Wishes,
+        work: Work | None = None,
+        settlement: str = "",
+        *,
+        lag: timedelta = timedelta(),
+    ) -> None:
         self._engine = engine
         self._alone = engine.store.alone
         self._settlement = settlement
@@ -48,6 +57,7 @@ class Issuing:
             self._work = engine.writer.work()
         self._seal: Seal | None = None
         self._now = engine.clock.now()
+        self._ended = datetime.fromisoformat(self._now) - lag
         self._closed = engine.store.closed_periods(engine.tenant)
         self._numbers = {kind: int(engine.store.fact(engine.tenant, f"number:{kind}") or 0) for kind in INITIALS}
         self._composer = Composer(wishes, self._next, self._sealed, self._now)
@@ -60,21 +70,14 @@ class Issuing:
         issued = any(line.period == period and not line.covers for line in party.issued)
         if self.full or party.parent or (period is not None and issued):
             return
-        ended = datetime.fromisoformat(self._now)
         for span in due_of_party(party, period):
-            if span.end > ended:
-                self.waiting = f"{span.key} has not ended yet."
-                return
-            if any(self._runs(one, span) for one in (party, *party.children)):
-                self.waiting = f"{span.key} has running totals that are not closed yet."
+            why = waits(party, span, self._ended, self._closed)
+            if why:
+                self.waiting = why
                 return
             kind = STATEMENT if party.account.role is Role.PAYER else REMITTANCE
             if self.issue(party, About(kind, span)):
                 return
-
-    def _runs(self, party: Party, span: Period) -> bool:
-        tally = party.open[span.key][1] if span.key in party.open else None
-        return getattr(tally, "running", False) and (span.key, party.account.id) not in self._closed
 
     def issue(self, party: Party, about: About) -> bool:
         """Issue the documents of one party about one thing; whether that was the last of this turn."""
@@ -200,6 +203,25 @@ class Issuing:
             self._engine.writer.land(self._work)
             self._work = None
             self._held = 0
+
+
+def waits(party: Party, span: Period, ended: datetime, closed: set[tuple[str, int]]) -> str:
+    """Why a period's documents can not be made yet, in words; empty when they can. All before ``ended`` is over."""
+    if span.end > ended:
+        return f"{span.key} has not ended yet."
+    if any(_runs(one, span, closed) for one in (party, *party.children)):
+        return f"{span.key} has running totals that are not closed yet."
+    return ""
+
+
+def _runs(party: Party, span: Period, closed: set[tuple[str, int]]) -> bool:
+    """Whether something on a period's documents counts in running totals of it, or of one before, yet to be closed.
+
+    What counts in a later one does not wait: it was used late, before that one began.
+    """
+    tally = party.open[span.key][1] if span.key in party.open else None
+    counted = tally.counted if isinstance(tally, PayerTally) else set()
+    return any(key <= span.key and (key, read_number(payer)) not in closed for key, payer in counted)
 
 
 def due_of_party(party: Party, period: str | None) -> list[Period]:

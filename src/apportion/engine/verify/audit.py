@@ -10,6 +10,7 @@ import tzdata
 from blake3 import blake3
 
 from apportion.engine.converting import CONVERSION, conversion_key
+from apportion.engine.credit.trails import CORRECTION
 from apportion.engine.query import AnyLine
 from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.cards import Cards
@@ -17,12 +18,17 @@ from apportion.engine.verify.chain import Chain
 from apportion.engine.verify.charges import Charges, matching
 from apportion.engine.verify.closing import Closings
 from apportion.engine.verify.corrections import Corrections
+from apportion.engine.verify.covered import Covered
 from apportion.engine.verify.credit import KINDS, Credits
+from apportion.engine.verify.disputes import Disputes
 from apportion.engine.verify.funding import Fundings
+from apportion.engine.verify.levels import Levels
 from apportion.engine.verify.market import Market
 from apportion.engine.verify.negotiations import Negotiations
 from apportion.engine.verify.payments import Payments
 from apportion.engine.verify.plans import Plans
+from apportion.engine.verify.price_corrections import PriceCorrections
+from apportion.engine.verify.repriced import RepricedPeriods
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.sessions import PREFIX, Sessions
 from apportion.engine.verify.settling import Settlings
@@ -30,7 +36,7 @@ from apportion.engine.verify.statements import Statements
 from apportion.engine.verify.verdict import Findings, Outside, Row, Verdict
 from apportion.ledger import proof
 from apportion.model.charge import Charge
-from apportion.model.correction import CorrectedLine
+from apportion.model.correction import CorrectedLine, RepricedLine, Why
 from apportion.model.delivery import LetterLine
 from apportion.model.funding import AllowanceLine, CapLine
 from apportion.model.ids import key_id
@@ -77,18 +83,25 @@ class Audit:
         self.cards = Cards(self.findings, self.books, self.payments)
         self.market = Market(self.findings, self.books)
         self.settlings = Settlings(self.findings, self.books)
+        self.disputes = Disputes(self.findings, self.books)
         self.corrections = Corrections(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
+        self.levels = Levels(self.findings, self.books, self.rerating)
         self.plans = Plans(self.findings, self.books, self.rerating)
         self.rerating.plan = self.plans.find
+        self.settlings.cap = self.rerating.cap
+        prices = PriceCorrections(self.rerating, self.corrections.first)
+        self.corrections.again = {**self.corrections.again, Why.PRICE.value: prices.again}
         self.negotiations = Negotiations(self.findings, self.books, self.plans)
         self.sessions = Sessions(self.findings, self.books, self.rerating, self.funding, self.plans)
         self.records = 0
         self.forgotten: set[str] = set()
         self.zones: set[str] = set()
         self.statements = Statements(self.findings, self.books)
+        self.covered = Covered(self.findings, self.books)
         self.courses: dict[str, tuple[str, bytes]] = {}
         self.closings = Closings(self.findings, self.books, self.rerating)
+        self.repriced = RepricedPeriods(self.findings, self.books, self.rerating, self.closings)
         self.latest = b""
         self._done = KeySet()
         self._decode = msgspec.json.Decoder(AnyLine).decode
@@ -112,6 +125,7 @@ class Audit:
             SessionLine: self.sessions.course,
             ObservedLine: self.market.observed,
             CorrectedLine: self.corrections.course,
+            RepricedLine: self.repriced.course,
         }
 
     def row(self, row: Row, hashes: list[str]) -> list[Keyed]:
@@ -137,12 +151,15 @@ class Audit:
                     self.cards.course(row, index, line)
                     self.market.course(row, index, line)
                     self.settlings.course(row, index, line)
+                    self.disputes.course(row, index, line)
+                    self.levels.course(row, index, line)
                     self.funding.course(row, index, line)
                 if kind is UsageLine:
                     keyed.append(line)
                     usage = self._usage(row, index, line)
                 elif kind is Charge:
                     keyed.append(line)
+                    self.disputes.charge(line)
                     charge, at = line, index
                 elif kind is Entry and charge is not None and line.cause == charge.id:
                     booked = {**(booked[0] or {}), **self._charge_entry(row, index, line)}, line.at
@@ -159,13 +176,21 @@ class Audit:
             except Exception as error:  # whatever a forger wrote becomes a finding, never a crash
                 self._wrong(row, index, line, error)
         self._rest(row, at, charge, usage, booked)
+        self._row_ends(row)
+        return keyed
+
+    def _row_ends(self, row: Row) -> None:
+        """What had to stand side by side does, or never will."""
         self.funding.row_ends(row)
         self.cards.row_ends(row)
         self.market.row_ends(row)
         self.statements.row_ends(row)
+        self.covered.row_ends(row)
         self.settlings.row_ends(row, self.chain.head)
+        self.disputes.row_ends(row)
         self.corrections.row_ends(row)
-        return keyed
+        self.repriced.row_ends(row)
+        self.levels.row_ends()
 
     def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None, booked: Booked) -> None:
         """What a row leaves open: a charge without an entry, when nothing was to be moved; a usage without a charge."""
@@ -208,6 +233,9 @@ class Audit:
             self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
         legs = self.books.entry(row, index, line)
         self.settlings.entry(row, index, line, legs)
+        self.disputes.entry(row, index, line, legs)
+        if line.kind == CORRECTION:
+            self.credits.take(row, index, line)
         return legs
 
     def _charge(
@@ -221,11 +249,14 @@ class Audit:
         """Check a charge with the legs of its entry and when it was booked, as far as anything was."""
         legs, at = booked
         sums = self.charges.check(row, index, line, legs)
+        self.covered.charged(line, legs or {})
         self.corrections.booked(line, row.lines[index - (usage is not None) : index + 1])
         if usage is None:
             if line.origin:
                 self.closings.adjusted(row, index, line)
                 self.corrections.made(row, index, line)
+                self.repriced.made(row, index, line)
+                self.levels.adjusted(row, index, line)
             else:
                 self.findings.add("no_usage", row.place(index), line.id, "the charge has no usage beside it.")
             return
@@ -251,6 +282,7 @@ class Audit:
         self.plans.entry(row, index, line, legs)
         self.statements.entry(row, index, line, legs)
         self.settlings.entry(row, index, line, legs)
+        self.disputes.entry(row, index, line, legs)
         if line.kind != "true-up" and any(self.books.standing(one).line.role == "exchange" for one in legs):
             self.findings.add("exchange", row.place(index), line.id, "moves an exchange account, and converts nothing.")
         if line.kind == "true-up":
@@ -258,6 +290,7 @@ class Audit:
 
     def _statement(self, row: Row, index: int, line: StatementLine) -> None:
         self.statements.take(row, index, line)
+        self.covered.issued(index, line)
         self.settlings.advice(line)
 
     def _checkpoint(self, row: Row, index: int, line: Checkpoint) -> None:
@@ -273,6 +306,7 @@ class Audit:
         self.market.finish()
         self.plans.finish()
         self.settlings.finish()
+        self.disputes.finish()
         self.credits.finish()
         findings, chain = self.findings, self.chain
         notes = [*notes, *chain.notes[:10]]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zlib
+from datetime import datetime
 from typing import cast
 
 import msgspec
 
 from apportion.engine.close import Order, closing_order, differences_of, usage_of
+from apportion.engine.late import period_before, possible_periods
 from apportion.engine.query import Record, record_of
 from apportion.engine.rating import Given, Prepared, prepare
 from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.rerate import Rerating
+from apportion.engine.verify.spool import Spool
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.engine.work import Names, Work
 from apportion.ledger import proof
@@ -34,6 +37,7 @@ class Closings:
         self.findings, self.books, self.rerating = findings, books, rerating
         self.closed: set[tuple[str, str]] = set()
         self._rows: dict[tuple[str, str], list[tuple[Order, int, bytes]]] = {}
+        self._spool = Spool()
         self._adjustments: dict[str, tuple[str, Charge]] = {}
 
     def charged(self, row: Row, index: int, usage: UsageLine) -> None:
@@ -44,8 +48,31 @@ class Closings:
                 self.findings.add(
                     "closed", row.place(index), usage.key, f"{usage.period} was closed for {key[1]} before."
                 )
+            elif not self._in_time(usage):
+                why = f"counts in {usage.period}, though its own period was not closed for {key[1]}."
+                self.findings.add("period", row.place(index), usage.key, why)
             packed = zlib.compress(b"\n".join(row.lines), 1)
             self._rows.setdefault(key, []).append((closing_order(usage), row.n, packed))
+
+    def _in_time(self, usage: UsageLine) -> bool:
+        """Whether a use counts in its own period, or in a later one because its own was closed.
+
+        The books do not say by which calendar somebody is billed: any anchor and any zone that gives a period of the
+        same cycle is good enough. All from its own to the one before that which it counts in are closed.
+        """
+        payer, period = usage.payers[0].payer, usage.period
+        start = datetime.fromisoformat(usage.start)
+        if "T" in period or period in possible_periods(period, start):  # those of seconds are for trials
+            return True
+        own, before = possible_periods(period, start), period_before(period)
+        if not before:
+            return any(key < period and (key, payer) in self.closed for key in own)
+        keys = {*own}
+        while period not in keys:
+            if (before, payer) not in self.closed:
+                return False
+            period, before = before, period_before(before)
+        return True
 
     def adjusted(self, row: Row, index: int, charge: Charge) -> None:
         """An adjustment waits for the line that closes its period."""
@@ -59,8 +86,9 @@ class Closings:
             self.findings.add("closed", row.place(index), line.account, f"{line.period} was closed before.")
         self.closed.add(key)
         rows = sorted(self._rows.pop(key, []))
+        self._spool.put(key, [(n, body) for _, n, body in rows])
         booked, self._adjustments = self._adjustments, {}
-        work = _Counting(self.books, self.rerating)
+        work = Counting(self.books, self.rerating)
         account = work.numbered(read_number(line.account))
         pairs = ((record, self._prepared(record)) for record in (record_of(n, _unpacked(body)) for _, n, body in rows))
         count = 0
@@ -81,6 +109,10 @@ class Closings:
             why = f"says {line.charged} records, {line.adjusted} adjustments; rated again {len(rows)} and {count}."
             self.findings.add("close", row.place(index), line.account, why)
         self._unexpected(booked)
+
+    def records(self, period: str, payer: str) -> list[Record]:
+        """The records of a payer's closed period, in their order for ever."""
+        return [record_of(n, _unpacked(body)) for n, body in self._spool.get((period, payer))]
 
     def _prepared(self, record: Record) -> Prepared:
         charge = record.charge
@@ -109,7 +141,7 @@ class Closings:
         self._unexpected(self._adjustments)
 
 
-class _Counting(Work):
+class Counting(Work):
     """What a close counts on, out of the books so far: accounts by number and name, and running totals.
 
     It has no store: a proof reads the books instead.

@@ -15,7 +15,7 @@ from apportion.ledger.lines import encode
 from apportion.model.charge import Charge
 from apportion.model.correction import CorrectedLine, Why
 from apportion.money import Asset, Money
-from apportion.stages.rate import combine, give_back, resplit
+from apportion.stages.rate.correct import combine, give_back, resplit
 
 Again = Callable[[CorrectedLine, Charge, Charge], Charge | None]
 _DIGEST = 8
@@ -27,6 +27,7 @@ class Corrections:
     def __init__(self, findings: Findings, books: Books) -> None:
         self.findings, self.books = findings, books
         self.standing: dict[str, CorrectedLine] = {}
+        self.first: dict[str, CorrectedLine] = {}  # the first of each charge, which says what was booked
         self.again: Mapping[str, Again] = {}  # by why: what computes a correction that needs more than its charge
         self._booked: dict[bytes, bytearray] = {}
         self._waiting: dict[str, tuple[str, Charge]] = {}
@@ -53,6 +54,7 @@ class Corrections:
         """Compute a correction again, out of how the charge stood."""
         place, wrong = row.place(index), self._follows(line)
         before = self.standing.get(line.charge)
+        self.first.setdefault(line.charge, line)
         stood = before.standing if before is not None else line.was
         waiting = self._waiting.pop(line.made, None)
         if not wrong and (waiting is None or waiting[1].origin != line.charge or stood is None):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from apportion.engine.credit.line import CAME
-from apportion.engine.credit.trails import APART, RECEIPTS, Trails
+from apportion.engine.credit.trails import APART, CORRECTION, RECEIPTS, Trails
 from apportion.engine.verify.books import Books, atoms, loose_atoms
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.verdict import Findings, Row
@@ -15,6 +15,7 @@ from apportion.errors import Refused
 from apportion.model.account import Role
 from apportion.model.catalog import Catalog
 from apportion.model.credit import DunningLine, Loss, LossLine, ModelLine, TrailLine, TrustLine, TrustPolicy
+from apportion.model.dispute import DisputeLine
 from apportion.model.funding import FundingLine
 from apportion.model.journal import AccountLine, CreditLine, Entry, StatementLine
 from apportion.money import Exact
@@ -22,10 +23,11 @@ from apportion.money.exact import decimal_text
 from apportion.stages.credit import check_model, decide, model_version, wordless
 
 Told = (
-    AccountLine | CreditLine | DunningLine | Entry | FundingLine | LossLine | ModelLine | StatementLine | TrailLine
-    | TrustLine
+    AccountLine | CreditLine | DisputeLine | DunningLine | Entry | FundingLine | LossLine | ModelLine | StatementLine
+    | TrailLine | TrustLine
 )  # fmt: skip
 KINDS = frozenset(Told.__args__)
+_BESIDES = APART | {CORRECTION}
 
 
 class Credits:
@@ -50,7 +52,7 @@ class Credits:
             self._settled()
         wrong = ""
         if isinstance(line, Entry):
-            wrong = self._entry(row, line) if line.kind in RECEIPTS or line.kind in APART else ""
+            wrong = self._entry(row, line) if line.kind in RECEIPTS or line.kind in _BESIDES else ""
         elif isinstance(line, FundingLine):
             self._guarantors[line.account] = line.guarantor
         elif isinstance(line, ModelLine):
@@ -79,7 +81,7 @@ class Credits:
             wrong = self._moved(line)
         self._trails.take(line)
         for account, leg in self._legs(line, "payer"):
-            if line.kind in RECEIPTS:
+            if line.kind in RECEIPTS or (line.kind == CORRECTION and leg > 0):
                 if account in self._followed:
                     self.rerating.totals[account, CAME] = Exact(self._trails.of(account).came)
                 outstanding = self._outstanding(account)
@@ -197,6 +199,8 @@ class Credits:
             self._policies.append((row.place(index), line.id, line.policy))
         if line.asked != derived.asked_at(line.at) or line.apart != derived.apart:
             return f"says {line.asked} and {line.apart}, the books give {derived.asked} and {derived.apart}."
+        if line.disputed != derived.disputed:
+            return f"says {line.disputed} atoms are disputed, the cases give {derived.disputed}."
         if line.ended:
             self._decided.pop(line.account, None)
             return "" if before is not None else "ends, and nobody was followed."
@@ -225,7 +229,7 @@ class Credits:
         asked = next((one for one in trail.asked if one.id == line.statement), None)
         if asked is None or followed is None or followed.dunning is None:
             return f"{line.statement} was never asked for, or nobody is dunned here."
-        left = trail.left(asked)
+        left = trail.owing(asked) if line.state == "reminder" else trail.left(asked)
         if loose_atoms(line.open, self.books.standing(line.account).scale) != left:
             return f"says {line.open} of {line.statement} is open."
         if line.state == "reminder":

@@ -133,8 +133,8 @@ class Derived:
             self._differs("document", version, version, catalog_id(canonical(without_people(catalog))), version)
 
     def _statements(self) -> None:
-        """An issued statement is the one that the books hold the digest of; those of the forgotten are gone."""
-        for name, digest in self.audit.statements.digests.items():
+        """Statements and evidence are those that the books hold the digest of; those of the forgotten are gone."""
+        for name, digest in (*self.audit.statements.digests.items(), *self.audit.disputes.digests.items()):
             body = self.store.document(self.tenant, name)
             if body:
                 self._differs("document", name, name, blake3(body).hexdigest(), digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from blake3 import blake3
@@ -32,6 +32,7 @@ class _Reader:
         self._hash = blake3()
         self._balances: set[str] = set()
         self._summary = False
+        self.notes: list[str] = []
 
     def line(self, raw: bytes) -> None:
         """One line, with or without its line feed."""
@@ -107,6 +108,14 @@ class _Reader:
         for account in self.audit.books.accounts.keys() - self._balances:
             add("balance", place, account, "no balance is given for this account.")
 
+    def again(self, lines: Iterable[bytes]) -> None:
+        """Measure service levels again, if there are any and the lines can be had once more."""
+        self._flush()
+        if self.audit.levels.first and not isinstance(lines, Iterator):
+            self.audit.levels.again(_rows(lines))
+        elif self.audit.levels.first:
+            self.notes.append("Service levels were not measured again: the export can be read only once.")
+
     def verdict(self) -> Verdict:
         """What it comes to, after the last line."""
         self._flush()
@@ -117,16 +126,35 @@ class _Reader:
             "No head from outside was given: the export proves what it covers, not that nothing came after, nor whose "
             "it is. Compare its key and head with those you hold."
         ]  # fmt: skip
-        return self.audit.verdict(notes)
+        return self.audit.verdict([*self.notes, *notes])
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """The rows of an export once more, without what it adds to them."""
+    n, found = 0, list[bytes]()
+    for raw in lines:
+        line = raw[:-1] if raw.endswith(b"\n") else raw
+        at = line.rfind(b',"n":')
+        match = _SUFFIX.fullmatch(line, at) if at > 0 else None
+        if match is not None:
+            if int(match[1]) != n:
+                if found:
+                    yield n, found
+                n, found = int(match[1]), []
+            found.append(line[:at] + b"}")
+    if found:
+        yield n, found
 
 
 def verify_export(lines: Iterable[bytes], outside: Outside) -> Verdict:
     """Prove an export: every line, link, signature, sum and price of it.
 
     The signed head in its ``end`` stands for what it covers; heads from outside prove that it is the same history,
-    and that it is complete up to them.
+    and that it is complete up to them. Service levels are measured again by reading ``lines`` a second time: of an
+    iterator, which can be read but once, the verdict notes that they were not.
     """
     reader = _Reader(outside)
     for raw in lines:
         reader.line(raw)
+    reader.again(lines)
     return reader.verdict()

@@ -55,6 +55,7 @@ class Rerating:
         self.totals: dict[tuple[str, str], Exact] = {}
         self.residues: dict[str, int] = {}
         self.catalogs: dict[str, bytes] = {}
+        self.latest = ""
         self.plan: Callable[[str], PlanLine | None] = lambda id: None
         self._terms: dict[str, Terms] = {}
 
@@ -64,6 +65,7 @@ class Rerating:
         if catalog_id(body) != line.id:
             self.findings.add("catalog", row.place(index), line.id, f"its content hashes to {catalog_id(body)}.")
         self.catalogs[line.id] = body
+        self.latest = line.id
 
     def check(self, row: Row, index: int, usage: UsageLine, charge: Charge, sums: Amounts) -> Prepared:
         """Rate a charge again and compare every amount in it; the record as it was rated."""
@@ -87,6 +89,11 @@ class Rerating:
         self._move(prepared, rated, payer)
         self._keep(prepared, charge, sums, rated, shares, converting)
         return prepared
+
+    def cap(self, provider: str, currency: str) -> str | None:
+        """The net debit cap of a provider by the catalog in force."""
+        known = self.terms(self.latest).catalog.providers.get(provider)
+        return known.debit_caps.get(currency) if known is not None else None
 
     def terms(self, version: str) -> Terms:
         """A catalog version of the books, compiled; a few are kept."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from apportion.engine.disputes.decision import CLEARING as DISPUTES
+from apportion.engine.settling.collecting import COLLECTED
 from apportion.engine.settling.decision import OUTWARD, payout_id
 from apportion.engine.settling.netted import grain_of, owed_of, transfers, units_of
 from apportion.engine.settling.standing import settlement_key
@@ -15,7 +19,7 @@ from apportion.model.ids import key_id, number_id, read_number
 from apportion.model.journal import CourseLine, Entry, StatementLine
 from apportion.model.payment import LIVE, PaymentState
 from apportion.model.settlement import Mode, PayoutLine, PositionLine, SettlementLine
-from apportion.money import parse_asset
+from apportion.money import Money, parse_asset
 from apportion.money.exact import decimal_text
 
 _FAILED, _SUCCEEDED = PaymentState.FAILED.value, PaymentState.SUCCEEDED.value
@@ -40,6 +44,7 @@ class Settlings:
 
     def __init__(self, findings: Findings, books: Books) -> None:
         self.findings, self.books = findings, books
+        self.cap: Callable[[str, str], str | None] = lambda provider, currency: None
         self._open: dict[str, Open] = {}
         self._pairs: dict[str, dict[tuple[str, str], int]] = {}  # by asset
         self._last_leg = 0
@@ -67,10 +72,22 @@ class Settlings:
             found.moved.take(line.kind, amount)
             found.first = found.first or row.n
             self._last_leg = row.n
+        if line.kind in (OBLIGATION, COLLECTED):
+            self._capped(row, index, line, legs)
         if line.kind == OBLIGATION:
             self._obligation(row, index, line, legs)
         elif line.kind in PAID_OUT or line.kind == "payout-paid":
             self._paid(row, index, line, legs)
+
+    def _capped(self, row: Row, index: int, line: Entry, legs: dict[str, int]) -> None:
+        """Nobody comes to owe more by this than its net debit cap allowed."""
+        debtor = self.books.standing(min(legs, key=lambda account: legs[account]))
+        asset = parse_asset(line.asset)
+        cap = self.cap(debtor.line.name, asset.code) if debtor.line.role == "provider" else None
+        if cap is not None and debtor.posted < -Money.parse(cap, asset).atoms:
+            self.findings.add(
+                "debit_cap", row.place(index), line.id, f"{debtor.line.name} comes to owe more than {cap} {asset.code}."
+            )
 
     def _obligation(self, row: Row, index: int, line: Entry, legs: dict[str, int]) -> None:
         grain = grain_of(parse_asset(line.asset))
@@ -268,7 +285,7 @@ class Settlings:
             if one.by in OUTWARD and one.state in LIVE:
                 live[one.asset] = live.get(one.asset, 0) + atoms(one.amount, parse_asset(one.asset).scale)
         for standing in self.books.accounts.values():
-            if standing.line.role == "clearing":
+            if standing.line.role == "clearing" and standing.line.name != DISPUTES:  # those are looked at by themselves
                 expected = live.pop(standing.line.asset, 0)
                 if standing.posted != expected:
                     self.findings.add(

@@ -90,6 +90,8 @@ def verify_store(store: Store, tenant: int, tenant_name: str, outside: Outside) 
             if n % _PAGE == 0:
                 outside.progress(n)
         remembered.close()
+        if audit.levels.first:
+            audit.levels.again((n, body.split(b"\n")) for n, body, _ in store.journal(tenant, 0, 0, upto))
         Derived(audit, store, tenant).check()
     except Exception as error:  # a damaged file is a finding; the driver's errors are not known here
         findings.add("damaged", f"row {audit.chain.n + 1}", "", f"{type(error).__name__}: {error}")

@@ -114,7 +114,7 @@ def _catalog(body: bytes, kind: str) -> Catalog:
 
 def record(body: bytes, kind: type[msgspec.Struct]) -> Any:
     """A body as the record that it must be; refused with the field at fault."""
-    tree = parse(body or b"{}")
+    tree = parse(body or b"{}", max(LONG, len(body)))  # how long it may be was seen to when it was read
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:

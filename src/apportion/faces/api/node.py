@@ -26,6 +26,7 @@ from apportion.faces.api.deliveries import Deliveries
 from apportion.faces.api.hub import Bounds, Hub
 from apportion.faces.api.mender import Mender
 from apportion.faces.api.others import Others
+from apportion.faces.api.schedules import Schedules
 from apportion.faces.mailing import letter_of
 from apportion.faces.receiving import Receiving
 from apportion.model.access import AccessRole, Credential
@@ -67,6 +68,8 @@ class Node:
         self._pokes: dict[str, tuple[Callable[[str], None], ...]] = {}
         self._receiving: dict[str, Receiving] = {}
         self.mender = Mender(self)
+        self.on_ran: Callable[[str, bool], None] = lambda job, done: None
+        self.schedules: Schedules | None = Schedules(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tell_by(Bounds(), private=False, first=FIRST)
 
@@ -217,6 +220,8 @@ class Node:
         self.hub.start(loop)
         self.deliveries.start(loop)
         self.mender.start(loop)
+        if self.schedules is not None:
+            self.schedules.start(loop)
 
     @property
     def ready(self) -> bool:
@@ -307,9 +312,10 @@ class Node:
         if engines is None:
             engines = self._mine.engines = self._open()
             self._opened.append(engines)
-            for engine in engines.values():
+            for name, engine in engines.items():
                 engine.providers, engine.payments = self.providers, self.payments
                 engine.outside = self.outside
+                engine.running = self.schedules.running.get(name) if self.schedules is not None else None
         return engines[tenant]
 
     async def lines(self, tenant: str, ask: Callable[[Engine], Iterator[bytes]]) -> Any:

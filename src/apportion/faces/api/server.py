@@ -28,7 +28,7 @@ SWITCH_SECONDS = 0.001  # how long a thread keeps the interpreter while another 
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """Where and how to serve; deadlines are absolute, in seconds."""
+    """Where and how to serve; deadlines are absolute, in seconds. Without ``schedule`` that is left to other nodes."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -37,6 +37,7 @@ class Serving(msgspec.Struct, frozen=True):
     send_seconds: float = 60.0
     drain_seconds: int = 30
     connections: int = 2000
+    schedule: bool = True
 
 
 class Bounded(HttpToolsProtocol):
@@ -208,7 +209,10 @@ async def _run(server: _Server, node: Node, watch: Watch, listening: socket.sock
     node.on_broken = broken
     node.on_late = lambda payment: watch.event("a payment has had no outcome for long", payment=payment)
     node.note, node.crash, node.on_told = watch.event, watch.crash, watch.delivered
+    node.on_ran = watch.ran
     node.start(loop)
     await server.serve(sockets=[listening])
     await node.mender.stop()
+    if node.schedules is not None:
+        await node.schedules.stop()
     await node.deliveries.stop()

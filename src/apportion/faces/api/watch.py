@@ -29,6 +29,7 @@ class Watch:
         self._waiting = Gauge("apportion_waiting_records", "Records that wait for the writer.", registry=self.registry)
         self._told = Counter("apportion_webhook_tries", "Events sent to webhooks.", ["ended"], registry=self.registry)
         self._listening = Gauge("apportion_listeners", "Streams of events that are followed.", registry=self.registry)
+        self._ran = Counter("apportion_schedule_runs", "Scheduled jobs.", ["job", "ended"], registry=self.registry)
         number = logging.getLevelNamesMapping()[level.upper()]
         self._every = number <= logging.INFO
         self._log = structlog.wrap_logger(
@@ -66,6 +67,12 @@ class Watch:
     def delivered(self, accepted: bool) -> None:
         """A webhook was told of an event, or was not."""
         self._told.labels("accepted" if accepted else "failed").inc()
+
+    def ran(self, job: str, done: bool) -> None:
+        """A job of the schedule did something, or broke."""
+        self._ran.labels(job, "done" if done else "broke").inc()
+        if done:
+            self._log.info("schedule", job=job)
 
     def event(self, what: str, **facts: Any) -> None:
         """Something that an operator should know."""

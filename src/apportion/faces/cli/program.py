@@ -15,9 +15,11 @@ from apportion.faces.cli import (
     cards,
     catalogs,
     corrections,
+    disputes,
     exchange,
     funds,
     inquiry,
+    levels,
     market,
     negotiate,
     payments,
@@ -25,6 +27,9 @@ from apportion.faces.cli import (
     pricing,
     proof,
     provider,
+    reconcile,
+    rerate,
+    schedule,
     segment,
     serving,
     sessions,
@@ -32,6 +37,7 @@ from apportion.faces.cli import (
     start,
     statements,
     trust,
+    whatif,
 )
 from apportion.faces.cli.failure import report
 
@@ -54,6 +60,7 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         cards.pay,
         cards.refund,
         corrections.correct,
+        rerate.rerate,
     ],
     "Settle": [
         settling.settle,
@@ -63,10 +70,19 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.payee,
         settling.oblige,
         settling.collected,
+        reconcile.reconcile,
     ],
-    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, cards.clearing, exchange.exchange],
+    "Look": [
+        accounts.balance,
+        statements.statement,
+        inquiry.explain,
+        inquiry.trace,
+        whatif.whatif,
+        cards.clearing,
+        exchange.exchange,
+    ],
     "Prove": [proof.export, proof.verify],
-    "Keep": [serving.serve, payments.fake_payments, books.forget],
+    "Keep": [serving.serve, schedule.schedule, payments.fake_payments, books.forget],
 }
 KEYS: dict[str, Callable[..., Any]] = {"create": serving.create, "list": serving.show, "revoke": serving.revoke}
 CATALOG: list[Callable[..., Any]] = [catalogs.check, catalogs.apply, catalogs.show, catalogs.diff]
@@ -108,6 +124,8 @@ def _build() -> App:
     program.command(keys)
     program.command(sessions.commands("Book", program.default_parameter))
     program.command(trust.commands("Look", program.default_parameter))
+    program.command(disputes.commands("Settle", program.default_parameter))
+    program.command(levels.commands("Settle", program.default_parameter))
     for words in (
         *market.commands("Broker", program.default_parameter),
         *cards.commands("Book", program.default_parameter),

@@ -91,7 +91,7 @@ def verify(
         if is_store:
             verdict = _verified_store(Place(file, place.tenant) if file else place, outside)
         else:
-            verdict = verify_export(_raw(file), outside)
+            verdict = verify_export(_Lines(file), outside)
     answer.give(verdict, _words(verdict, file or place.store))
     return 0 if verdict.ok else 1
 
@@ -123,6 +123,16 @@ def _beside(store: str) -> str:
     """The heads file of a store, when there is one; that of a database lies in the current folder."""
     name = urlsplit(store).path.strip("/") if "://" in store else store
     return name + ".heads" if Path(name + ".heads").is_file() else ""
+
+
+class _Lines:
+    """The lines of a file, which can be read again."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _raw(self._file)
 
 
 def _raw(file: str) -> Iterator[bytes]:

@@ -61,14 +61,14 @@ def _serve(config: str, serving: Serving, outward: tuple[str, str, bool]) -> int
     from apportion.faces.provider.desk import Desk
     from apportion.faces.provider.home import Home
     from apportion.faces.provider.server import serve as run
-    from apportion.wiring import open_provider_node
+    from apportion.wiring import open_provider_node, open_whose
 
     node, signer, clock = open_provider_node(config)
     platform, key, announce = outward
     listening = listen(serving)
     host, port = listening.getsockname()[:2]
     desk = Desk(node, signer, clock.now)
-    home = Home(platform, key, node.users) if platform else None
+    home = Home(platform, key, node.users, open_whose(config, node)) if platform else None
     telling = Announcing(desk, platform, key) if platform and announce else None
     print(f"public key of {node.provider}: {signer.public()}", flush=True)
     place = f"[{host}]" if ":" in host else host

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apportion.engine.intake import RunSummary
     from apportion.engine.query import AccountView
     from apportion.faces.client import Client
+    from apportion.faces.disputes import Disputes
     from apportion.faces.plans import Plans
     from apportion.faces.reading import Commands
     from apportion.faces.sessions import Sessions
@@ -123,6 +124,13 @@ class Reach(ABC):
         from apportion.faces.stocks import Stocks
 
         return Stocks(self.ask)
+
+    @property
+    def disputes(self) -> Disputes:
+        """The verbs of disputes."""
+        from apportion.faces.disputes import Disputes
+
+        return Disputes(self.ask, self.pages)
 
     def trust(self, account: str) -> TrustView:
         """A payer's credit as it stands."""

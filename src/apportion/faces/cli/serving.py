@@ -21,6 +21,7 @@ def serve(
     log: Literal["info", "warning"] = "info",
     drain: int = 30,
     allow_private_addresses: bool = False,
+    no_schedule: bool = False,
     paying: Paying = PAYING,
     hearing: Hearing = HEARING,
     mailing: Mailing = MAILING,
@@ -39,6 +40,7 @@ def serve(
         log: info writes a line per request; warning only what went wrong.
         drain: How many seconds requests under way may take after SIGTERM.
         allow_private_addresses: Also call addresses without TLS and inside networks that are not public.
+        no_schedule: Leave what the catalog's schedule wants done to other nodes.
     """
     from apportion.errors import Misconfigured
 
@@ -49,8 +51,9 @@ def serve(
             raise
         raise Misconfigured(f"Serving needs more packages ({error.name}): pip install 'apportion[serve]'") from error
     return _serve(
-        Serving(host, port, drain_seconds=drain), log, place, ((paying, hearing, mailing), allow_private_addresses)
-    )
+        Serving(host, port, drain_seconds=drain, schedule=not no_schedule), log, place,
+        ((paying, hearing, mailing), allow_private_addresses),
+    )  # fmt: skip
 
 
 def _serve(serving: Serving, log: str, place: Place, outside: tuple[tuple[Paying, Hearing, Mailing], bool]) -> int:
@@ -65,6 +68,8 @@ def _serve(serving: Serving, log: str, place: Place, outside: tuple[tuple[Paying
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     engines = open_tenants(place.store, [place.tenant], address=f"http://{_host(here)}:{port}")
     node = Node(engines, lambda: open_tenants(place.store, writable=False))
+    if not serving.schedule:
+        node.schedules = None
     for told in outside[0]:
         told.begin(node, private=outside[1])
     node.broker_by(open_providers(signer=next(iter(engines.values())).signer, private=outside[1]))

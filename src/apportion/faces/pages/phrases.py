@@ -19,6 +19,7 @@ _ENGLISH = {
     "preview_ask": "So far", "preview_more": "A preview: nothing is asked for yet.",
     "beside": "One of several statements of this period:", "session": "Session",
     "local": "Period in local time,", "where": "Where the money goes", "use": "use", "uses": "uses", "free": "free",
+    "late": "used earlier",
     "used_by": "Used by", "all_shared": "all shared with others; you bear your part",
     "shared": "{} of {} shared with others; you bear your part", "more": "and {} more",
     "on": "on", "payable": "Payable", "delivered": "Delivered", "times": "Times", "credited": "Credited",
@@ -42,14 +43,16 @@ _GERMAN = _ENGLISH | {
     "what": "Leistung", "quantity": "Menge", "price": "Preis", "net": "Netto", "tax": "Steuer", "total": "Gesamt",
     "brought": "Übertrag", "balance": "Saldo", "this": "Diese Abrechnung", "given_back": "Diese Gutschrift",
     "opening": "Anfangsguthaben", "bucket": "Aus einem Kontingent", "topup": "Guthaben eingezahlt",
-    "collected": "An Ihren Anbieter gezahlt", "refund": "Auf die Karte zurückgezahlt", "chargeback": "Von der Bank zurückgeholt",
+    "collected": "An Ihren Anbieter gezahlt", "refund": "Auf die Karte zurückgezahlt",
+    "chargeback": "Von der Bank zurückgeholt",
     "ask": "Bitte zahlen Sie", "by": "bis", "covered": "Es ist nichts zu zahlen",
     "covered_more": "Das Guthaben deckt diese Abrechnung.", "back": "Ihnen gutgeschrieben",
     "back_more": "Der Betrag ist schon auf Ihrem Konto.", "of_statement": "Sie berichtigt die Abrechnung",
     "preview_ask": "Bisher", "preview_more": "Eine Vorschau: noch wird nichts verlangt.",
     "beside": "Eine von mehreren Abrechnungen dieses Zeitraums:", "session": "Sitzung",
     "local": "Zeitraum in Ortszeit,", "where": "Wohin das Geld geht", "use": "Nutzung", "uses": "Nutzungen",
-    "free": "kostenlos", "used_by": "Genutzt von", "all_shared": "alles mit anderen geteilt; Sie tragen Ihren Anteil",
+    "free": "kostenlos", "late": "früher genutzt", "used_by": "Genutzt von",
+    "all_shared": "alles mit anderen geteilt; Sie tragen Ihren Anteil",
     "shared": "{} von {} mit anderen geteilt; Sie tragen Ihren Anteil", "more": "und {} weitere",
     "on": "auf", "payable": "Zahlbar", "delivered": "Geliefert", "times": "Mal", "credited": "Gutgeschrieben",
     "deliveries": "Lieferungen", "exact": "genau", "example": "Ein Beispiel mit erfundenen Teilen (*).",
@@ -136,10 +139,12 @@ class Phrases:
         return self.given_back if isinstance(d, CreditNote) else self.this
 
     def uses_of(self, s: Section) -> str:
-        """How often, and how often for nothing."""
+        """How often, how often for nothing, and how often before the period."""
         if not s.uses:
             return ""
-        return f"{s.uses:,} {self.use if s.uses == 1 else self.uses}" + (f", {s.free:,} {self.free}" if s.free else "")
+        told = [f"{s.uses:,} {self.use if s.uses == 1 else self.uses}"]
+        told += [f"{count:,} {word}" for count, word in ((s.free, self.free), (s.late, self.late)) if count]
+        return ", ".join(told)
 
     def in_words(self, s: Section, d: Statement) -> str:
         """What a service cost, as a sentence."""

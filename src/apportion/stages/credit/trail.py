@@ -31,13 +31,14 @@ def due_at(at: str, dunning: Dunning | None) -> str:
 
 
 class Trail:
-    """Statements, oldest first, and ``came``: the atoms that came in so far."""
+    """Statements, oldest first, and ``came``: the atoms that came in so far; ``disputed`` are those of open cases."""
 
     def __init__(self, asset: str, line: TrailLine | None = None, came: int = 0) -> None:
         self.asset = asset
         self.asked: list[Asked] = list(line.asked) if line is not None else []
         self.came = came
         self.apart = line.apart if line is not None else 0
+        self.disputed = line.disputed if line is not None else 0
 
     # what happens
 
@@ -45,6 +46,12 @@ class Trail:
         """Value came in, or went back (below zero)."""
         self._pass(at)
         self.came += atoms
+
+    def give_back(self, at: str, atoms: int) -> None:
+        """Something charged was given back, whether a statement has asked for it or not; more to pay is nothing."""
+        if atoms > 0:
+            self.receive(at, atoms)
+            self.move(atoms)
 
     def ask(self, id: str, at: str, due: str, amounts: tuple[int, int, int]) -> None:
         """A statement was issued; ``amounts`` are what is open after it, its total, and the credit line."""
@@ -61,6 +68,10 @@ class Trail:
     def move(self, atoms: int) -> None:
         """A debt was written off (above zero) or recovered: statements show it, though nothing was used or paid."""
         self.apart += atoms
+
+    def dispute(self, atoms: int) -> None:
+        """A case was opened about so much, or ended (below zero)."""
+        self.disputed += atoms
 
     def remind(self, id: str, step: int) -> None:
         """A statement was reminded of so many times."""
@@ -124,6 +135,10 @@ class Trail:
         """What nobody has paid of a statement."""
         return max(0, one.open - max(0, self.came - one.came))
 
+    def owing(self, one: Asked) -> int:
+        """What somebody may be reminded of: while a case is open, nobody asks for what is disputed."""
+        return max(0, self.left(one) - self.disputed)
+
     # what is to be done
 
     def paid(self) -> list[Asked]:
@@ -134,16 +149,22 @@ class Trail:
         """Statements of which somebody must be reminded now, with the step that is reached."""
         now = datetime.fromisoformat(at)
         for one in self._chased():
+            if not self.owing(one):
+                continue
             due = datetime.fromisoformat(one.due)
             step = sum(due + timedelta(seconds=days * rules.day) <= now for days in rules.reminders)
             if step > one.reminded:
                 yield one, step
 
     def hopeless(self, at: str, rules: Dunning) -> bool:
-        """Whether a statement has been unpaid for so long that the debt is to be written off."""
+        """Whether a statement was unpaid for so long that the debt is to be written off; not while some is disputed."""
         wait = timedelta(seconds=rules.write_off * rules.day)
         now = datetime.fromisoformat(at)
-        return rules.write_off > 0 and any(datetime.fromisoformat(one.due) + wait <= now for one in self._chased())
+        return (
+            rules.write_off > 0
+            and not self.disputed
+            and any(datetime.fromisoformat(one.due) + wait <= now for one in self._chased())
+        )
 
     def next_look(self, at: str, rules: Dunning | None) -> str:
         """The first instant after ``at`` at which time alone changes something; empty when none does."""

@@ -7,7 +7,6 @@ from apportion.stages.rate.allocate import Allocated, allocate_fee
 from apportion.stages.rate.amounts import Amounts, charge_amounts
 from apportion.stages.rate.apportion import Apportioned, by_cost_alone, by_weight, by_wholesale
 from apportion.stages.rate.compose import Passed, composed, settled
-from apportion.stages.rate.correct import borne_of, combine, difference, earned_of, give_back, resplit
 from apportion.stages.rate.inverse import affordable, grantable
 from apportion.stages.rate.least_cost import assign, capped_dues, share_capped
 from apportion.stages.rate.linear import Linear, joined
@@ -23,12 +22,6 @@ __all__ = [
     "Priced",
     "Pricer",
     "affordable",
-    "borne_of",
-    "combine",
-    "difference",
-    "earned_of",
-    "give_back",
-    "resplit",
     "allocate_fee",
     "assign",
     "by_cost_alone",

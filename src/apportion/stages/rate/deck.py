@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,25 @@ class DeckIndex:
                 if row is not None:
                     return row
         return None
+
+    def possible(self, cut: str) -> Iterator[str]:
+        """Keys, but for the empty one, that may be those of a value of which the beginning alone is known.
+
+        By prefix a key that is ``cut`` itself is surely one, and is left out.
+        """
+        if not self._prefix:
+            return (key for key in self._rows if key and key.startswith(cut))
+        number = cut.removeprefix("+")
+        return (key for key in self._rows if len(key) > len(number) and key.startswith(number))
+
+    @property
+    def exact(self) -> bool:
+        """Whether a value is looked for as a whole."""
+        return not self._prefix
+
+    def sells(self, key: str, start: datetime) -> bool:
+        """Whether a key of its own is in force at an instant."""
+        return self._valid(key, start) is not None
 
     def _valid(self, key: str, start: datetime) -> DeckRow | None:
         rows = self._rows.get(key)

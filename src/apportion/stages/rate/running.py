@@ -45,7 +45,7 @@ class Running:
                 RefusalCode.BAD_QUANTITY,
                 f"more is given back than {term.name!r} counted in the period.",
                 field=f"quantities.{term.measure}",
-                fix="Give back in the period of the use.",
+                fix="Give back in the period of the use; where that is closed, correct its charge.",
             )
         self.put(term.running, after)
         amount = Exact(*term.cost(after.num, after.den)) - Exact(*term.cost(before.num, before.den))

@@ -128,7 +128,9 @@ def _to_faces(
         weights, ties = [tally.items[key].weight for key in lines], [key.name for key in lines]
         down.charges += charged
         down.nets |= dict(zip(lines, hand_down(part - taxed, weights, ties, grain * GRID), strict=True))
-        down.taxes |= dict(zip(lines, hand_down(taxed, weights, ties, grain * GRID), strict=True))
+        taxing = [weight * rate.num for weight in weights]  # weights are net: each bears its rate of them
+        whole = grain * GRID * HUNDRED * rate.den
+        down.taxes |= dict(zip(lines, hand_down(taxed, taxing, ties, whole), strict=True))
         down.sums.append(TaxSum(*category, decimal_text(part - taxed, minor), decimal_text(taxed, minor)))
 
 
@@ -261,7 +263,9 @@ def _sections(tally: PayerTally, down: HandedDown, minor: int) -> tuple[Section,
         providers = tuple(
             TookPart(part, who, known.names[who][0], uses, *known.names[who][1:]) for (part, who), uses in took
         )
-        sections.append(Section(service, known.name, known.uses, known.free, total, providers, items, account))
+        sections.append(
+            Section(service, known.name, known.uses, known.free, total, providers, items, account, late=known.late)
+        )
     return tuple(sections)
 
 

@@ -76,7 +76,8 @@ def _section(section: Section) -> Iterator[str]:
     free = f", {section.free:,} of them free" if section.free else ""
     if section.account:
         yield f"Used by {section.payer or section.account}"
-    yield _ends(section.name, uses + free)
+    late = f", {section.late:,} used earlier" if section.late else ""
+    yield _ends(section.name, uses + free + late)
     yield _rule()
     for item in section.items:
         yield from _item(item)

@@ -11,6 +11,7 @@ import msgspec
 
 from apportion.model.charge import Charge, Share
 from apportion.model.journal import UsageLine
+from apportion.model.level import LEVEL
 from apportion.model.statement import Received
 from apportion.money import GRID, Exact, Money, allocate
 from apportion.money.asset import Asset
@@ -64,7 +65,7 @@ class ItemSum(msgspec.Struct):
 
 
 class ServiceSum(msgspec.Struct):
-    """One service as it grows: uses, those that were free, and (part, provider) → how often they took part.
+    """One service as it grows: uses, those that were free or late, and (part, provider) → how often they took part.
 
     ``names`` has the name of each provider, whether it is made up, and its network.
     """
@@ -72,13 +73,15 @@ class ServiceSum(msgspec.Struct):
     name: str
     uses: int = 0
     free: int = 0
+    late: int = 0
     took: dict[tuple[str, str], int] = {}
     names: dict[str, tuple[str, bool, str]] = {}
 
-    def use(self, charge: Charge, face: str, words: Words, *, free: bool) -> None:
+    def use(self, charge: Charge, face: str, words: Words, *, free: bool, late: bool = False) -> None:
         """Count a use, and who took part in it (only the ``face``, when it is a statement of its own)."""
         self.uses += 1
         self.free += free
+        self.late += late
         for portion in charge.portions:
             if face in ("", portion.provider):
                 who = (portion.part, portion.provider)
@@ -90,6 +93,7 @@ class ServiceSum(msgspec.Struct):
         """Count what another one has counted."""
         self.uses += other.uses
         self.free += other.free
+        self.late += other.late
         self.names |= other.names
         for who, uses in other.took.items():
             self.took[who] = self.took.get(who, 0) + uses
@@ -128,7 +132,7 @@ class PayerTally:
         self.exchanged: dict[Origin, tuple[Exact, int]] = {}  # what was charged in another currency, and its atoms here
         self.invented = ""
         self.attribution = ""
-        self.running = False
+        self.counted: set[tuple[str, str]] = set()  # in whose running totals something counts: period, first payer
 
     def receive(self, received: Received) -> None:
         """Count value that came in."""
@@ -162,9 +166,11 @@ class PayerTally:
         item.uses += 1
         item.weight += atoms * GRID
 
-    def add(self, charge: Charge, usage: UsageLine, mine: Share, words: Words) -> None:
-        """Count one charge, of which this payer bears ``mine``."""
+    def add(self, charge: Charge, usage: UsageLine, mine: Share, words: Words, *, late: bool = False) -> None:
+        """Count one charge, of which this payer bears ``mine``; a ``late`` one is of a use before the period."""
         asset = self.asset
+        if usage.period:
+            self.counted.add((usage.period, usage.payers[0].payer))
         share = atoms_of(mine.amount, asset)
         whole = sum(atoms_of(other.amount, asset) for other in charge.shares) if len(charge.shares) > 1 else share
         self.charges += share
@@ -182,13 +188,13 @@ class PayerTally:
         for face in sorted(faces):
             service = self.services.setdefault((face, "", charge.service), ServiceSum(words.service(charge.service)))
             if not charge.origin:
-                service.use(charge, face, words, free=not share)
+                service.use(charge, face, words, free=not share, late=late)
 
     def absorb(self, other: PayerTally, account: str) -> None:
         """Count what another account was charged, under its name: its statement is this one."""
         self.charges += other.charges
         self.received += other.received
-        self.running = self.running or other.running
+        self.counted |= other.counted
         self.homes |= other.homes
         for origin, (amount, atoms) in other.exchanged.items():
             self._exchange(origin, amount, atoms)
@@ -268,6 +274,15 @@ def _part_of(tax: int, charge: Charge, mine: Share) -> int:
     return parts[charge.shares.index(mine)]
 
 
+def _named(origin: str, part: str) -> str:
+    """What a part is called on an advice; what adjusts something says what."""
+    if origin.startswith(LEVEL):
+        return f"{part}: service level missed" if part else "Service level missed"
+    if origin.startswith(("chg_", "rerate ")):
+        return f"{part} (corrected)"
+    return f"{part} (at the close)" if origin else part
+
+
 class DueSum(msgspec.Struct):
     """One part of one service as it grows: ``exact`` by denominator, so that adding needs no common one."""
 
@@ -335,7 +350,7 @@ class ProviderTally:
         if charge.origin and not atoms:
             return
         self.credited += atoms
-        part = f"{portion.part} (at the close)" if charge.origin else portion.part
+        part = _named(charge.origin, portion.part)
         due = self._due(charge.service, part, words.service(charge.service))
         due.uses += 1
         due.credited += atoms

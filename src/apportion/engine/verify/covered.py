@@ -1,0 +1,72 @@
+"""What documents cover, proved: a closing balance is the account's own but for what was used after the period's end.
+
+Charges that no document covers yet are summed by the minute of their use. Accounts that had documents about a session
+or a correction alone, and departments, are left out: what their documents cover can not be told by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apportion.engine.verify.books import Books, loose_atoms
+from apportion.engine.verify.verdict import Findings, Row
+from apportion.model.charge import Charge
+from apportion.model.journal import StatementLine
+from apportion.money.exact import decimal_text
+
+_CLOSE, _MINUTE, _KINDS = "close ", 16, ("payer", "provider")
+
+
+class Covered:
+    """Follows what was charged until a document covers it."""
+
+    def __init__(self, findings: Findings, books: Books) -> None:
+        self.findings, self.books = findings, books
+        self._open: dict[str, dict[str, int]] = {}  # by account, and by minute of use or the period that was closed
+        self._ended: dict[str, set[str]] = {}  # periods that an account had its document of
+        self._untold: set[str] = set()
+        self._issued: list[tuple[int, StatementLine]] = []
+
+    def charged(self, charge: Charge, legs: Mapping[str, int]) -> None:
+        """Count what a charge moved on the accounts that get documents."""
+        when = charge.origin if charge.origin.startswith(_CLOSE) else charge.at[:_MINUTE]
+        for account, atoms in legs.items():
+            if account not in self._untold and self.books.standing(account).line.role in _KINDS:
+                mine = self._open.setdefault(account, {})
+                mine[when] = mine.get(when, 0) + atoms
+
+    def issued(self, index: int, line: StatementLine) -> None:
+        """A document was issued; it is looked at once its row is whole."""
+        self._issued.append((index, line))
+
+    def row_ends(self, row: Row) -> None:
+        """Hold what the documents of a row leave against their accounts."""
+        for index, line in self._issued:
+            for account in (*line.children, *((line.account,) if line.covers else ())):
+                self._untold.add(account)
+                self._open.pop(account, None)
+            if line.account not in self._untold:
+                self._cover(row.place(index), line)
+        self._issued.clear()
+
+    def _cover(self, place: str, line: StatementLine) -> None:
+        if not line.settlement and line.end[_MINUTE:19] not in ("", ":00"):
+            self._untold.add(line.account)  # a period of seconds
+            return
+        mine, ended = self._open.setdefault(line.account, {}), self._ended.setdefault(line.account, set())
+        ended.add(_CLOSE + line.period)
+        for when in [when for when in mine if line.settlement or self._over(when, line, ended)]:
+            del mine[when]
+        if line.more:
+            return
+        standing = self.books.standing(line.account)
+        left, closing = standing.posted - sum(mine.values()), loose_atoms(line.closing, standing.scale)
+        if left != closing:
+            self.findings.add(
+                "statement", place, line.id,
+                f"closes with {line.closing}, the books leave {decimal_text(left, standing.scale)} of what it covers.",
+            )  # fmt: skip
+
+    @staticmethod
+    def _over(when: str, line: StatementLine, ended: set[str]) -> bool:
+        return when in ended if when.startswith(_CLOSE) else when < line.end[:_MINUTE]
