@@ -50,13 +50,14 @@ class Processor:
 
 
 class Till(Served):
-    """A node whose payers pay by card."""
+    """A node whose payers pay by card, and whose providers may be paid by transfer."""
 
     def __init__(self, program: Program, catalog: str) -> None:
         self.processor = Processor(program)
         program.env["APPORTION_PAYMENTS_SECRET"] = SECRET
+        there = f"http://127.0.0.1:{self.processor.port}"
         super().__init__(
-            program, catalog, "--payments", f"http://127.0.0.1:{self.processor.port}", "--payment-pause", "1",
+            program, catalog, "--payments", there, "--payouts", there, "--payment-pause", "1",
             "--allow-private-addresses",
         )  # fmt: skip
         self.processor.ask(

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +120,8 @@ class ProviderProcess:
         """One request, as it is."""
         line = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=20)
         try:
-            line.request(method, path, body, {"content-type": "application/json", **headers})
+            with suppress(BrokenPipeError):  # what is too long is answered before all of it is sent
+                line.request(method, path, body, {"content-type": "application/json", **headers})
             answer = line.getresponse()
             return Said(answer.status, answer.read())
         finally:

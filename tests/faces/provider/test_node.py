@@ -284,7 +284,8 @@ def test_the_protocol_is_described(node: ProviderProcess) -> None:
     validate(document)
     assert set(document["paths"]) == {
         "/ready", "/openapi.json", "/quotes", "/quotes/{id}/rounds", "/quotes/{id}/accept", "/quotes/{id}/end",
-        "/requests", "/requests/{id}/accept",
+        "/requests", "/requests/{id}/accept", "/negotiations", "/negotiations/{id}", "/negotiations/{id}/counter",
+        "/negotiations/{id}/accept", "/negotiations/{id}/end", "/statements/{id}",
     }  # fmt: skip
     assert node.send("GET", "/ready").json == {"ready": True}
 
@@ -399,9 +400,19 @@ class Platform(http.server.BaseHTTPRequestHandler):
         self.asked.append((self.path, self.headers["authorization"], self.headers["idempotency-key"], body))
         if self.headers["authorization"] != "Bearer apk_home":
             return self.answer(401, {"code": "unauthenticated"})
+        if self.path.endswith("/neg_1/accept"):
+            return self.answer(201, {"id": "neg_1", "agreed": "pln_77"})
+        if self.path == "/v1/negotiations":
+            return self.answer(201, {"id": "neg_1"})
         if self.path == "/v1/plans" and body["service"] == "nothing":
             return self.answer(409, {"code": "no_plan", "status": 409, "title": "Nothing fits."})
         return self.answer(201, {"id": f"pln_{len(self.asked)}", "home": "north"})
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["authorization"], "", None))
+        bills = {"S-000001": "ada", "S-000002": "ben"}
+        name = bills.get(self.path.rpartition("/")[2].partition("?")[0])
+        self.answer(200 if name else 404, {"name": name} if name else {"code": "not_found", "status": 404})
 
     def do_PUT(self) -> None:
         self.told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
@@ -459,6 +470,61 @@ def test_requests_of_its_users_go_on_to_the_platform_in_its_name(tmp_path: Path,
         assert not Platform.told
     finally:
         assert process.stop() == 0
+
+
+def test_its_users_negotiate_and_read_their_bills_through_it(tmp_path: Path, platform: str) -> None:
+    more = f"""
+[[users]]
+name = "ben's phone"
+token = "{hashlib.sha256(b"ben's").hexdigest()}"
+payers = ["ben"]
+"""
+    process = ProviderProcess(
+        tmp_path, config().replace("[tariffs.voice]", more + "[tariffs.voice]"), "--platform", platform, "--quiet",
+        key="apk_home",
+    )  # fmt: skip
+    ada, ben = {"authorization": f"Bearer {TOKEN}"}, {"authorization": "Bearer ben's"}
+    asked = {"request": json.loads(request())}
+    try:
+        said = process.send("POST", "/negotiations", json.dumps(asked).encode(), **ada)
+        assert said.status == 201 and Platform.asked[-1][:2] == ("/v1/negotiations", "Bearer apk_home")
+        limit = process.send("POST", "/negotiations", json.dumps(asked | {"mandate": {"limit": "9"}}).encode(), **ada)
+        assert (limit.status, limit.json["field"]) == (422, "mandate")
+        count = len(Platform.asked)
+        wrong = [
+            ("POST", "/negotiations", json.dumps(asked).encode(), ben, 422),
+            ("POST", "/negotiations/neg_1/counter", b'{"amount":"1"}', ben, 404),
+            ("POST", "/negotiations/neg_1/accept", b"{}", ben, 404),
+            ("POST", "/negotiations/neg_2/end", b"{}", ada, 404),
+            ("POST", "/negotiations/neg_1/counter", b'{"price":"1"}', ada, 422),
+            ("GET", "/negotiations/neg_1", b"", ben, 404),
+            ("POST", "/requests/pln_77/accept", b"{}", ada, 404),
+            ("POST", "/statements/S-000001", b"{}", ada, 405),
+            ("GET", "/statements/S-000001", b"", {}, 401),
+        ]  # fmt: skip
+        for method, path, body, who, status in wrong:
+            assert process.send(method, path, body, **who).status == status, (method, path)
+        assert len(Platform.asked) == count, "none of these went on"
+        said = process.send("POST", "/negotiations/neg_1/counter", b'{"amount":"1"}', **ada)
+        assert said.status == 201 and Platform.asked[-1][0] == "/v1/negotiations/neg_1/counter"
+        assert process.send("POST", "/negotiations/neg_1/accept", b"{}", **ada).json["agreed"] == "pln_77"
+        assert process.send("POST", "/requests/pln_77/accept", b"{}", **ben).status == 404
+        assert process.send("POST", "/requests/pln_77/accept", b"{}", **ada).status == 201
+        assert process.send("GET", "/statements/S-000001", **ada).json == {"name": "ada"}
+        assert process.send("GET", "/statements/S-000001?format=pdf", **ada).status == 200
+        assert Platform.asked[-1][0] == "/v1/statements/S-000001?format=pdf"
+        assert process.send("GET", "/statements/S-000002", **ada).status == 404
+        assert process.send("GET", "/statements/S-000003", **ada).status == 404
+        assert process.send("GET", "/statements/S-000002", **ben).status == 200
+    finally:
+        assert process.stop() == 0
+    again = ProviderProcess(tmp_path, (tmp_path / "node.toml").read_text(), "--platform", platform, key="apk_home")
+    try:  # it still knows whose they are
+        assert again.send("POST", "/requests/pln_77/accept", b"{}", **ben).status == 404
+        assert again.send("POST", "/requests/pln_77/accept", b"{}", **ada).status == 201
+        assert again.send("GET", "/negotiations/neg_1", **ben).status == 404
+    finally:
+        assert again.stop() == 0
 
 
 def test_it_announces_what_it_offers_and_what_is_free(tmp_path: Path, platform: str) -> None:

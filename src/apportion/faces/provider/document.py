@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from apportion.engine.exchange import Nothing
 from apportion.errors import OUTCOMES, RefusalCode
 from apportion.faces.api.openapi import plain
 from apportion.faces.api.problems import DECLINED, Problem
@@ -14,6 +15,7 @@ from apportion.faces.provider.desk import Ended
 from apportion.model.bid import Acceptance, Agreed, Asked, Bid, Finished, SignedBid
 from apportion.model.request import Request
 from apportion.model.session_asked import ChosenInput
+from apportion.model.talks import AgreeAsked, CounterAsked, NegotiationAsked
 
 _REF = "#/components/schemas/{name}"
 _WORDS = """What a platform of Apportion asks the node of a provider.
@@ -32,7 +34,8 @@ A platform that signs its questions does so in the header `Apportion-Signature`:
 Errors are problem details (RFC 9457)."""
 _C = RefusalCode
 _KINDS: tuple[type[msgspec.Struct], ...] = (
-    Problem, Asked, Bid, SignedBid, Acceptance, Agreed, Finished, Ended, Request, ChosenInput,
+    Problem, Asked, Bid, SignedBid, Acceptance, Agreed, Finished, Ended, Request, ChosenInput, NegotiationAsked,
+    CounterAsked, AgreeAsked, Nothing,
 )  # fmt: skip
 #: (path, name, summary, takes, gives, codes)
 _ROUTES: tuple[tuple[str, str, str, type, type | None, tuple[RefusalCode, ...]], ...] = (
@@ -60,7 +63,32 @@ _ROUTES: tuple[tuple[str, str, str, type, type | None, tuple[RefusalCode, ...]],
         "/requests/{id}/accept", "accept_plan", "For users of this node: accept a plan that was made for them.",
         ChosenInput, None, (_C.NOT_FOUND, _C.PLAN_ENDED),
     ),
+    (
+        "/negotiations", "negotiate", "For users of this node: negotiate with all providers; the first offers.",
+        NegotiationAsked, None, (_C.UNKNOWN_PAYER, _C.NO_PLAN),
+    ),
+    (
+        "/negotiations/{id}/counter", "counter", "For users of this node: a counter-offer; what was answered.",
+        CounterAsked, None, (_C.NOT_FOUND, _C.PLAN_ENDED, _C.CONFLICT, _C.BAD_AMOUNT),
+    ),
+    (
+        "/negotiations/{id}/accept", "agree", "For users of this node: take offers as they stand; a plan to accept.",
+        AgreeAsked, None, (_C.NOT_FOUND, _C.PLAN_ENDED, _C.CONFLICT, _C.NO_PLAN),
+    ),
+    (
+        "/negotiations/{id}/end", "walk_away", "For users of this node: walk away; the nodes are told.",
+        Nothing, None, (_C.NOT_FOUND, _C.PLAN_ENDED),
+    ),
 )  # fmt: skip
+#: those of a negotiation that make nothing of their own
+_MOVES = frozenset({"counter", "walk_away"})
+#: (path, name, summary) of what users of the node look at
+_SEEN = (
+    ("/negotiations/{id}", "negotiation", "For users of this node: a negotiation as it stands."),
+    ("/statements/{id}", "statement", "For users of this node: a bill that this provider sends them, by id or number."),
+)
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 120}}
+_FORM = {"name": "format", "in": "query", "schema": {"enum": ["json", "html", "pdf", "csv", "text"]}}
 
 
 @functools.cache
@@ -82,7 +110,7 @@ def document() -> dict[str, Any]:
             "operationId": name, "summary": summary,
             "requestBody": {"required": True, "content": {"application/json": {"schema": named[takes]}}},
             "responses": {
-                "201" if gives is None else "200": {
+                "201" if gives is None and name not in _MOVES else "200": {
                     "description": summary,
                     "content": {"application/json": {"schema": {"type": "object"} if gives is None else named[gives]}},
                 },
@@ -90,10 +118,14 @@ def document() -> dict[str, Any]:
             },
         }  # fmt: skip
         if "{id}" in path:
-            schema = {"type": "string", "maxLength": 120}
-            operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": schema}]
+            operation["parameters"] = [_ID]
         operation["security"] = [{"token": []}] if gives is None else [{}]
         paths[path] = {"post": operation}
+    for path, name, summary in _SEEN:
+        form = [_FORM] if name == "statement" else []
+        seen = _get(name, summary) | {"security": [{"token": []}], "parameters": [_ID, *form]}
+        seen["responses"] |= _failures((_C.NOT_FOUND,), named[Problem])
+        paths.setdefault(path, {})["get"] = seen
     return {
         "openapi": "3.1.0",
         "info": {

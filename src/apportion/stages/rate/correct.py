@@ -81,7 +81,8 @@ def give_back(
     named, else from everybody by what they earn. Given back in pieces, a charge ends at zero for each to the atom.
 
     Raises:
-        Refused: BAD_AMOUNT above what stands; UNKNOWN_PAYER, UNKNOWN_PROVIDER who has no part in it.
+        Refused: BAD_AMOUNT above what stands, or what the provider earns; UNKNOWN_PAYER, UNKNOWN_PROVIDER who has no
+            part in it.
     """
     borne = borne_of(standing, asset)
     if payer and payer not in borne:
@@ -275,6 +276,14 @@ def _take(change: Change, standing: Charge, asset: Asset, provider: str, *, whol
         if not own:
             raise refuse(
                 RefusalCode.UNKNOWN_PROVIDER, f"{provider[:60]!r} earns nothing of {standing.id}.", field="provider"
+            )
+        if -change.net > sum(own.values()):
+            earned = decimal_text(max(sum(own.values()), 0), asset.scale)
+            raise refuse(
+                RefusalCode.BAD_AMOUNT,
+                f"{provider} earns {earned} of {standing.id}, less than is to be given back net of tax.",
+                field="amount",
+                fix="Let it give back at most that, and the others the rest.",
             )
         change.portions = {place: -atoms for place, atoms in _by_weight(-change.net, own).items()}
         return
