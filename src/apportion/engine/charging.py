@@ -12,7 +12,7 @@ from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares,
 from apportion.engine.funding.purse import funding_of
 from apportion.engine.late import open_period, too_late
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
-from apportion.engine.payers import billed_account, payer_account
+from apportion.engine.payers import charged_accounts
 from apportion.engine.payments.decision import fetch
 from apportion.engine.rating import Prepared, prepare, rate
 from apportion.engine.terms import Terms
@@ -90,13 +90,7 @@ class UsageDecision:
             return self._rejected(work, error.refusal)
 
     def _charged(self, work: Work, prepared: Prepared) -> Outcome:
-        if self.terms.rates:
-            payers = [
-                billed_account(work, self.terms, p.payer, prepared.terms, self.usage.start, running=prepared.running)
-                for p in prepared.payers
-            ]
-        else:
-            payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
+        payers = charged_accounts(work, self.terms, prepared)
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
             period = open_period(work, self.terms, self.usage, first.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from apportion.engine.credit.policy import opened
+from apportion.engine.rating import Prepared
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
@@ -31,6 +32,19 @@ def payer_account(work: Work, terms: Terms, name: str, asset: Asset) -> Account:
             fix="Add the payer to the catalog, or say under unknown_payers on which terms to open accounts.",
         )
     return opened(work, terms, name, work.open_payer(name, asset, Money.parse(known.credit, asset).atoms))
+
+
+def charged_accounts(work: Work, terms: Terms, prepared: Prepared) -> list[Account]:
+    """The accounts that a record is charged to, payer by payer.
+
+    Raises:
+        Refused: as ``payer_account`` and ``billed_account``.
+    """
+    service = prepared.terms
+    if not terms.rates:
+        return [payer_account(work, terms, one.payer, service.asset) for one in prepared.payers]
+    at, running = prepared.usage.start, prepared.running
+    return [billed_account(work, terms, one.payer, service, at, running=running) for one in prepared.payers]
 
 
 def session_account(work: Work, terms: Terms, name: str, service: ServiceTerms) -> tuple[Account, Rate | None]:
