@@ -11,16 +11,23 @@ import pytest
 
 from apportion.adapters.bank import SepaBank
 from apportion.engine import billing
+from apportion.engine.rerating.door import RerateInput
+from apportion.engine.rerating.door import run as rerate
 from apportion.engine.settling.run import settle
+from apportion.engine.statements.apart import credit_note
+from apportion.engine.verbs import Call
 from apportion.errors import RefusalCode, Refused
 from apportion.model.agreement import Agreement
 from apportion.model.correction import Correct, Resplit
+from apportion.model.dispute import DecideDispute, OpenDispute
 from apportion.model.funding import Alternate
 from apportion.model.party import Payer, UnknownPayers
 from apportion.model.profile import Billing
 from apportion.model.settlement import Mode
 from apportion.model.statement import Statement
+from apportion.model.tariff import Unit
 from apportion.stages.statement import as_text
+from tests.adjusting import OPERATOR
 from tests.currencies import NOON, Cinema, catalog, film
 from tests.forging import exported, rehash, verified
 
@@ -110,6 +117,48 @@ def test_a_share_can_move_to_a_provider_of_another_currency(cinema: Cinema) -> N
     command = Resplit(charge=made.id, reference="r1", part="studio", provider="toho", amount="0.64", against="")
     assert cinema.tell(command).refusal is None
     assert fraction(cinema, "toho", "JPY") == had + 100
+    assert cinema.verify().findings == []
+
+
+def test_a_dispute_is_decided_in_each_currency(cinema: Cinema) -> None:
+    before = cinema.balances()
+    made = cinema.charge(film(1, "eva"))[0]
+    opened = cinema.tell(OpenDispute(charge=made.id, reference="d1", payer="eva"))
+    assert opened.refusal is None and cinema.verify().findings == []
+    assert cinema.tell(DecideDispute(id=opened.id)).refusal is None
+    now = cinema.balances()
+    assert {key: amount for key, amount in now.items() if amount != before.get(key, 0)} == {}
+    made = cinema.charge(film(2, "eva"))[0]
+    command = OpenDispute(
+        charge=made.id, reference="d2", provider="toho", part="studio", against="host", amount="0.32"
+    )  # fmt: skip
+    opened = cinema.tell(command)
+    assert opened.refusal is None and cinema.tell(DecideDispute(id=opened.id)).refusal is None
+    assert fraction(cinema, "toho", "JPY") == 97 * Fraction("3.3") + 50
+    assert cinema.verify().findings == []
+
+
+def test_a_wrong_price_is_put_right_in_each_currency(cinema: Cinema) -> None:
+    cinema.charge(film(1, "eva"), film(2, "ada", "gil"))
+    base = catalog()
+    dearer = replace(base.tariffs["studio"], components=(Unit(name="licence", measure="minutes", price="3.5"),))
+    cheaper = replace(base.tariffs["film"], components=(Unit(name="watch", measure="minutes", price="0.07"),))
+    cinema.engine.apply(replace(base, tariffs={**base.tariffs, "studio": dearer, "film": cheaper}))
+    done = rerate(cinema.engine, Call(OPERATOR, given=RerateInput("film")))
+    assert done.corrected == 2
+    assert abs(fraction(cinema, "toho", "JPY") - 2 * 97 * Fraction("3.5")) < Fraction(1, 1000)
+    share = 97 * Fraction("0.07") * Fraction("1.077")
+    assert abs(1000 - fraction(cinema, "eva", "EUR") - share * Fraction("0.92")) < Fraction(1, 10**8)
+    assert cinema.verify().findings == []
+
+
+def test_a_credit_note_is_in_the_currency_of_its_statement(cinema: Cinema) -> None:
+    made = cinema.charge(film(1, "eva"))[0]
+    cinema.clock.at = "2026-12-03T10:00:00.000000Z"
+    found = {one.name: one for one in billing.issue(cinema.engine, "2026-11")}
+    assert cinema.tell(Correct(charge=made.id, reference="r1", amount="2")).refusal is None
+    note = credit_note(cinema.engine, found["eva"].id)
+    assert (note.currency, note.total, note.charges) == ("EUR", "-1.84", "-1.840000000")
     assert cinema.verify().findings == []
 
 
