@@ -11,6 +11,8 @@ import pytest
 
 from apportion.adapters.bank import SepaBank
 from apportion.engine import billing
+from apportion.engine.reconciling.door import ReconcileInput
+from apportion.engine.reconciling.door import run as reconcile
 from apportion.engine.rerating.door import RerateInput
 from apportion.engine.rerating.door import run as rerate
 from apportion.engine.settling.run import settle
@@ -254,3 +256,16 @@ def test_the_book_itself_is_right(book: list[bytes]) -> None:
 )
 def test_a_lie_is_found(book: list[bytes], start: bytes, old: bytes, new: bytes, code: str) -> None:
     assert code in found(book, b'{"type":"' + start + b'"', old, new)
+
+
+def test_a_providers_own_records_are_held_against_its_own_currency(cinema: Cinema) -> None:
+    cinema.charge(film(1, "eva"))
+    rows = [
+        {"id": "f1", "source": "player", "quantities": {"minutes": "97"}, "amount": amount, "currency": code}
+        for amount, code in (("0.138571429", "EUR"), ("320.1", "JPY"), ("320.2", "JPY"))
+    ]
+    held = (("wire", rows[0], "matched"), ("toho", rows[1], "matched"), ("toho", rows[2], "different"))
+    for provider, row, verdict in held:
+        given = msgspec.convert({"provider": provider, "rows": [row]}, ReconcileInput)
+        found = reconcile(cinema.engine, Call(OPERATOR, "", given)).tallies
+        assert [(one.verdict, one.currency) for one in found] == [(verdict, row["currency"])]
