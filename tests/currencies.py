@@ -24,6 +24,7 @@ from apportion.model.party import Payer, Provider
 from apportion.model.profile import Billing, Profile
 from apportion.model.tariff import Flat, Tariff, Unit
 from apportion.model.usage import PayerUse, Usage
+from apportion.ports import Store
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
 RATES = (
@@ -95,10 +96,13 @@ class Watch:
 class Cinema:
     """An engine over such books."""
 
-    def __init__(self, path: Path | str = ":memory:", given: Catalog | None = None) -> None:
+    def __init__(
+        self, path: Path | str = ":memory:", given: Catalog | None = None, store: Store | None = None,
+        key: KeyFile | None = None,
+    ) -> None:  # fmt: skip
         self.clock = Watch()
-        self.store = SqliteStore(str(path))
-        self.key = KeyFile(None)
+        self.store: Store = store or SqliteStore(str(path))
+        self.key = key or KeyFile(None)
         self.engine = Engine(self.store, "main", (self.clock, SystemRandom(), self.key), lambda line: None)
         self.engine.apply(given or catalog())
 
