@@ -39,6 +39,7 @@ class RefusalCode(enum.Enum):
     UNKNOWN_PAYER = "unknown_payer"
     UNKNOWN_TARIFF = "unknown_tariff"
     NO_PRICE = "no_price"
+    NO_RATE = "no_rate"
     MEASURE_MISSING = "measure_missing"
     SPONSOR_NEEDED = "sponsor_needed"
     MARGIN_GUARD = "margin_guard"
@@ -74,6 +75,7 @@ OUTCOMES: dict[RefusalCode, tuple[int, int, str]] = {
     RefusalCode.UNKNOWN_PAYER: (422, 1, "Nobody of this name may pay."),
     RefusalCode.UNKNOWN_TARIFF: (422, 1, "The catalog has no such tariff."),
     RefusalCode.NO_PRICE: (422, 1, "No price is in force for this use."),
+    RefusalCode.NO_RATE: (422, 1, "No exchange rate is in force for this use."),
     RefusalCode.MEASURE_MISSING: (422, 1, "A quantity that the tariff prices is missing."),
     RefusalCode.SPONSOR_NEEDED: (409, 1, "Nobody pays for this use and no sponsor is named."),
     RefusalCode.MARGIN_GUARD: (409, 1, "The fee is less than what the providers cost."),

@@ -7,11 +7,12 @@ from datetime import datetime
 
 import msgspec
 
+from apportion.engine.converting import Abroad, crew_of
 from apportion.engine.funding.drawing import covered, draw_shares, drawn_shares, held_of, served
 from apportion.engine.funding.purse import funding_of
 from apportion.engine.late import open_period, too_late
 from apportion.engine.legs import Legs, RunningTotals, move_totals, providers_of
-from apportion.engine.payers import payer_account
+from apportion.engine.payers import charged_accounts
 from apportion.engine.payments.decision import fetch
 from apportion.engine.rating import Prepared, prepare, rate
 from apportion.engine.terms import Terms
@@ -89,7 +90,7 @@ class UsageDecision:
             return self._rejected(work, error.refusal)
 
     def _charged(self, work: Work, prepared: Prepared) -> Outcome:
-        payers = [payer_account(work, self.terms, p.payer, prepared.terms.asset) for p in prepared.payers]
+        payers = charged_accounts(work, self.terms, prepared)
         first = payers[0]
         if prepared.running and (prepared.period, first.id) in work.closed:
             period = open_period(work, self.terms, self.usage, first.id)
@@ -98,20 +99,24 @@ class UsageDecision:
             prepared = msgspec.structs.replace(prepared, period=period)
         funded = work.names.funded and any(funding_of(work, payer.id) for payer in payers)
         stock: list[AllowanceLine] = []
-        if funded:
+        away = self.terms.rates and (prepared.rates or any(p.asset != work.asset(prepared.terms.asset) for p in payers))
+        if funded and not (away and first.asset != work.asset(prepared.terms.asset)):
             prepared, stock = covered(work, prepared, first)
         rated = prepared.rated
         if rated is None:
             rated = rate(prepared, lambda prefix: RunningTotals(work, first.id, prefix))
-        crew = work.crews.get(prepared.route)
-        if crew is None:
-            crew = work.crews[prepared.route] = providers_of(work, prepared)
-        legs = Legs(work, prepared.terms, rated, payers, crew)
+        if away:
+            legs: Legs = Abroad(work, prepared, rated, payers, crew_of(work, prepared))
+        else:
+            crew = work.crews.get(prepared.route)
+            if crew is None:
+                crew = work.crews[prepared.route] = providers_of(work, prepared)
+            legs = Legs(work, prepared.terms, rated, payers, crew)
         if funded:
             try:
                 noted = draw_shares(work, prepared, legs, stock)
             except Refused as refused:
-                fetch(work, legs.indexed_shares(), prepared.terms.service.id)
+                fetch(work, legs.owed(), prepared.terms.service.id)
                 return self._parked(work, first, refused.refusal)
             return Booking(self, work, prepared, legs).write(noted)
         for account, atoms in legs.shares:
@@ -189,12 +194,18 @@ class Booking:
         work, decision, prepared, rated = self.work, self.decision, self.prepared, self.rated
         key, charge_id = decision.key, "chg_" + self.hex
         movements = self.legs.movements()
+        if self.legs.abroad:
+            self.legs.check(movements)
         lines = [self._usage_line(), self._charge_line()]
         if movements:
             asset = (prepared.terms.asset_text, self.scale)
             lines.append(book_line("ent_" + self.hex, charge_id, "charge", work.at, asset, movements))
             work.touch_all(movements)
-        if any(rated.split.kept) or rated.shares is not None:
+        keys: list[Key] = []
+        if self.legs.abroad:
+            entries, keys = self.legs.lines(work, charge_id)
+            lines += entries
+        if any(rated.split.kept) or rated.shares is not None or self.legs.abroad:
             for account, residue in self.legs.residues():
                 work.keep(account, residue)
         if prepared.running:
@@ -204,6 +215,8 @@ class Booking:
         if key in work.seen and work.seen[key].state == PENDING:
             work.writes.pending.append((key, 0, None))
         work.record(key, CHARGED if rated.total else ZERO_RATED, decision.digest, *lines, *more())
+        for other in keys:
+            work.remember(other, "done", b"", work.head[0])
         below_cost = rated.split.sponsored if prepared.terms.service.guard else 0
         return Outcome(STATES[bool(rated.total)], charge_id, None, rated.total, below_cost)
 
@@ -290,8 +303,8 @@ class Booking:
         else:
             shape = self._more(texts)
         prepared = self.prepared  # price lines, shares or agreements have texts of their own:
-        if prepared.running or legs.draws is not None or prepared.choice is not None:
-            return encode(self._charge_record(texts))
+        if prepared.running or legs.draws is not None or prepared.choice is not None or legs.abroad:
+            return encode(legs.told(self._charge_record(texts)))
         return prepared.deal.charge_forms.line(shape, self._charge_record, texts)
 
     def _more(self, texts: list[str]) -> tuple[object, ...]:

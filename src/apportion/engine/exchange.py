@@ -15,7 +15,7 @@ from apportion.engine.query import AccountView
 from apportion.errors import Refusal
 from apportion.model.access import AccessRole, KeyView
 from apportion.model.catalog import Catalog
-from apportion.model.charge import Covered, PriceLine, TaxLine
+from apportion.model.charge import Conversion, Covered, PriceLine, TaxLine
 from apportion.model.usage import UsageClass
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -106,7 +106,18 @@ class AccountQuery(PageQuery, frozen=True):
 
     owner: Text = ""
     role: Literal[
-        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing"
+        "",
+        "payer",
+        "provider",
+        "platform",
+        "tax",
+        "sponsor",
+        "rounding",
+        "cash",
+        "bucket",
+        "deferred",
+        "clearing",
+        "exchange",
     ] = ""
 
 
@@ -178,6 +189,7 @@ class ShareView(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a payer bears of a fee, as far as ``source`` was drawn for it; another user's share has no name.
 
     At least cost ``terms`` are the tariffs by which the payer was served, and ``alone`` what it would have paid alone.
+    ``converted`` is what was taken from an account in another currency.
     """
 
     amount: str
@@ -187,10 +199,11 @@ class ShareView(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     terms: tuple[str, ...] = ()
     alone: str = ""
+    converted: Conversion | None = None
 
 
 class PortionView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who delivered a part; what it earned, for those who may know."""
+    """Who delivered a part; what it earned, for those who may know, and what of that in its own currency."""
 
     part: str
     provider: str
@@ -198,6 +211,7 @@ class PortionView(msgspec.Struct, frozen=True, omit_defaults=True):
     exact: str = ""
     tariff: str = ""
     lines: tuple[PriceLine, ...] = ()
+    converted: Conversion | None = None
 
 
 class ChargeView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,11 +12,11 @@ from typing import Literal
 
 import msgspec
 
-from apportion.engine.query import Record
+from apportion.engine.subject import Subject as Subject
+from apportion.engine.subject import exchanged
 from apportion.errors import RefusalCode, refuse
-from apportion.model.charge import Charge, Portion, PriceLine, Share
+from apportion.model.charge import Portion, PriceLine, Share
 from apportion.money import Exact
-from apportion.money.asset import minor_digits
 from apportion.money.exact import ZERO
 
 _RULES = {
@@ -89,39 +89,6 @@ class Explanation(msgspec.Struct, frozen=True):
     sections: tuple[Section, ...]
     check: str
     holds: bool
-
-
-class Subject(msgspec.Struct):
-    """What is explained: the record with its price lines, whose each account is, and the units of its measures."""
-
-    record: Record
-    owners: Mapping[str, str]
-    units: Mapping[str, str]
-
-    @property
-    def charge(self) -> Charge:
-        return self.record.charge
-
-    def money(self, text: str) -> str:
-        """An amount as a person reads it: needless zeros gone, the minor unit whole, the currency behind it."""
-        return f"{self.number(text)} {self.charge.currency}"
-
-    def number(self, text: str) -> str:
-        """An amount without its currency; what is no plain decimal stays as it is."""
-        if "/" in text:
-            return text
-        whole, _, part = text.partition(".")
-        digits = minor_digits(self.charge.currency)
-        part = part.rstrip("0").ljust(2 if digits is None else digits, "0")
-        return f"{whole}.{part}" if part else whole
-
-    def owner(self, account: str) -> str:
-        """Whose an account is."""
-        return self.owners.get(account, account)
-
-    def quantity(self, measure: str, text: str) -> str:
-        """A quantity with its unit."""
-        return f"{text} {self.units.get(measure, '')}".rstrip()
 
 
 def explain_charge(subject: Subject, view: View) -> Explanation:
@@ -233,7 +200,7 @@ def _paid(subject: Subject) -> Section:
     for share in charge.shares:
         weight = f"weight {share.weight}" if share.weight and charge.allocation != "equal" else ""
         notes = [weight, _served(subject, share), _SOURCES.get(share.source, "")]
-        notes.append(share.payer and f"for {subject.owner(share.payer)}")
+        notes += [share.payer and f"for {subject.owner(share.payer)}", exchanged(share.converted, charge.currency)]
         facts.append(Fact(subject.owner(share.account), subject.money(share.amount), "; ".join(filter(None, notes))))
     facts += [
         Fact(subject.owner(use.payer), "nothing", "takes part and does not pay" + ", the others bear it" * bool(facts))
@@ -268,9 +235,10 @@ def _earned(subject: Subject) -> Section:
 
 def _portion(subject: Subject, portion: Portion) -> Iterator[Fact]:
     by = f"by the tariff {portion.tariff}" if portion.tariff else ""
-    note = "; ".join(filter(None, [by, _rounding(portion.exact, portion.amount)]))
+    own = exchanged(portion.converted, subject.charge.currency)
+    note = "; ".join(filter(None, [by, own, _rounding(portion.exact, portion.amount)]))
     yield Fact(f"{portion.provider} ({portion.part})", subject.money(portion.amount), note)
-    for line in _price_lines(subject, portion.lines):
+    for line in _price_lines(subject.of(portion.converted), portion.lines):
         yield Fact(f"  {line.name}", line.value, line.note)
 
 
@@ -344,7 +312,8 @@ def _paid_by_user(subject: Subject, names: Mapping[str, str]) -> Section:
     facts, others = list[Fact](), dict[str, Exact]()
     for share in charge.shares:
         if len(names) == 1 or names[share.bearer] == subject.owner(share.bearer):
-            notes = filter(None, [_served(subject, share), _SOURCES.get(share.source, "")])
+            own = exchanged(share.converted, charge.currency)
+            notes = filter(None, [_served(subject, share), _SOURCES.get(share.source, ""), own])
             facts.append(Fact(names[share.bearer], subject.money(share.amount), "; ".join(notes)))
         else:  # how others are funded is theirs to know
             others[share.bearer] = others.get(share.bearer, ZERO) + Exact.parse(share.amount)
@@ -356,6 +325,7 @@ def _paid_by_user(subject: Subject, names: Mapping[str, str]) -> Section:
 
 
 def _for_provider(subject: Subject, view: View) -> Explanation:
+    subject = subject.earned_by(view.name)
     charge = subject.charge
     mine = [p for p in charge.portions if p.provider == view.name and view.part in ("", p.part)]
     if not mine:

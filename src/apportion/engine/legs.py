@@ -13,6 +13,7 @@ from apportion.model.account import Account, Role
 from apportion.model.charge import Charge
 from apportion.model.ids import read_number
 from apportion.money import Exact, Money
+from apportion.ports import Key
 from apportion.stages.rate import Priced, Pricer
 
 
@@ -23,6 +24,7 @@ class Legs:
     """
 
     __slots__ = ("asset", "draws", "payers", "platform", "providers", "rated", "shares", "sponsor", "taxes")
+    abroad = False  # whether anything is converted: see Abroad
 
     def __init__(
         self, work: Work, terms: ServiceTerms, rated: Rated, payers: list[Account], providers: list[Account]
@@ -53,6 +55,25 @@ class Legs:
         if self.rated.shares is None:
             return [(self.payers[0], self.rated.total)]
         return list(zip(self.payers, self.rated.shares.shares, strict=True))
+
+    def owed(self) -> list[tuple[Account, int | None]]:
+        """Each payer with its share in the currency of its account."""
+        return self.indexed_shares()
+
+    def told(self, charge: Charge) -> Charge:
+        """The charge with what was converted of it."""
+        return charge
+
+    def check(self, movements: list[Movement]) -> None:
+        """Refuse several entries of which one would not fit; a single one is refused as it is booked.
+
+        Raises:
+            Refused: OVERFLOW.
+        """
+
+    def lines(self, work: Work, charge: str) -> tuple[list[bytes], list[Key]]:
+        """Entries in other currencies as the books keep them, and the keys of each."""
+        return [], []
 
     def drawn(self, draws: list[list[Draw]]) -> None:
         """Let the shares come from where they were drawn."""

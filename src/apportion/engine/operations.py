@@ -43,6 +43,7 @@ from apportion.engine.exchange import (
     VersionQuery,
     ViewQuery,
 )
+from apportion.engine.exchanging.operations import EXCHANGING
 from apportion.engine.explain import Explanation
 from apportion.engine.funding import door as stocks
 from apportion.engine.levels.operations import LEVELS
@@ -347,6 +348,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *LEVELS,
     *SCHEDULE,
     *WHATIF,
+    *EXCHANGING,
 )  # fmt: skip
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 

@@ -298,7 +298,7 @@ def record_of(n: int, body: bytes) -> Record:
             usage = decoded
         elif isinstance(decoded, Charge):
             charge = decoded
-        elif isinstance(decoded, Entry):
+        elif isinstance(decoded, Entry) and decoded.kind != "conversion":
             entry = decoded
     assert charge is not None
     if usage is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from apportion.engine.abroad import at_home, rates_of
 from apportion.engine.least_cost import Choice, choose, held_by
 from apportion.engine.terms import Deal, PartRoute, Route, ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
@@ -18,6 +19,7 @@ from apportion.model.charge import Charge, Covered, Held
 from apportion.model.tariff import Use
 from apportion.model.usage import PayerUse, Usage
 from apportion.money import Exact, Money
+from apportion.money.exchange import Rate
 from apportion.stages.rate import (
     Allocated,
     Amounts,
@@ -55,7 +57,8 @@ class Prepared(msgspec.Struct, gc=False):
     """A record resolved against a catalog; ``rated`` is there already when no running total takes part.
 
     ``detailed`` records say of some part or payer more than its name. ``covered`` is what allowances cover of it.
-    ``choice`` is there where least cost decides which tariffs apply.
+    ``choice`` is there where least cost decides which tariffs apply. ``rates`` convert, part by part, the prices that
+    are in another currency than the service's; it is empty when none is.
     """
 
     usage: Usage
@@ -71,6 +74,7 @@ class Prepared(msgspec.Struct, gc=False):
     rated: Rated | None = None
     covered: tuple[Covered, ...] = ()
     choice: Choice | None = None
+    rates: tuple[Rate | None, ...] = ()
 
     @property
     def retail(self) -> Pricer:
@@ -203,6 +207,8 @@ def prepare(usage: Usage, terms: Terms, given: Given | None = None) -> Prepared:
         prepared.detailed = detailed or any(p.weight for p in payers)
     if len(payers) > 1:
         prepared.weights = _weights(prepared, eaten)
+    if deal.abroad:
+        prepared.rates = rates_of(service, deal, usage.start)
     if not deal.running:
         prepared.rated = (given is None and not own and _rate_shortly(prepared)) or rate(prepared, _no_totals)
     return prepared
@@ -369,6 +375,8 @@ def _shared(prepared: Prepared, total: int, ranks: list[int]) -> Allocated:
 def _apportion(prepared: Prepared, net: int, parts: list[Priced | None]) -> Apportioned:
     terms, route = prepared.terms, prepared.route
     rule = terms.service.apportion
+    if prepared.rates:
+        parts = at_home(prepared.deal, parts, prepared.rates)
     if rule == "wholesale":
         unit = terms.asset.unit
         dues = [Exact(p.exact.num * unit, p.exact.den) if p is not None else Exact(0) for p in parts]

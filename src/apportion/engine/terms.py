@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 
 from apportion.errors import Refusal, RefusalCode, Refused, refuse
 from apportion.ledger.chart import account_key
@@ -16,6 +17,7 @@ from apportion.model.plan import PLAN, PlanLine, Scenario
 from apportion.model.tariff import Tariff
 from apportion.money import Asset, Exact, parse_asset
 from apportion.stages.rate import Linear, Pricer, compile_tariff, joined
+from apportion.stages.rate.exchange import Rates
 
 _PLANNED_KEPT = 4096
 
@@ -46,12 +48,20 @@ class Deal:
 
     ``running`` says whether any of the tariffs keeps totals of a period; ``linear`` is the short way to fee and
     portions, if there is one; ``usage_forms`` and ``charge_forms`` are those of the lines that the books keep of it.
+    ``abroad`` has, part by part, the asset of a price that is not in the service's; it is empty when all are.
     """
 
-    __slots__ = ("charge_forms", "linear", "pricers", "retail", "running", "tariffs", "usage_forms")
+    __slots__ = ("abroad", "charge_forms", "linear", "pricers", "retail", "running", "tariffs", "usage_forms")
 
-    def __init__(self, retail: Pricer, pricers: tuple[Pricer | None, ...], linear: Linear | None) -> None:
+    def __init__(
+        self,
+        retail: Pricer,
+        pricers: tuple[Pricer | None, ...],
+        linear: Linear | None,
+        abroad: tuple[Asset | None, ...] = (),
+    ) -> None:
         self.retail = retail
+        self.abroad = abroad
         self.pricers = pricers
         self.running = retail.periodic or any(pricer is not None and pricer.periodic for pricer in pricers)
         self.linear = linear
@@ -62,10 +72,17 @@ class Deal:
 class Route:
     """The parts of one delivery in the order of the service, and the rank of each for ties."""
 
-    __slots__ = ("_dated", "_deals", "_fixed", "_wholesale", "charts", "order", "parts")
+    __slots__ = ("_abroad", "_dated", "_deals", "_fixed", "_wholesale", "charts", "order", "parts")
 
-    def __init__(self, parts: list[PartRoute], platform: str, wholesale: Asset | None) -> None:
+    def __init__(
+        self,
+        parts: list[PartRoute],
+        platform: str,
+        wholesale: Asset | None,
+        abroad: Callable[[Pricer], Asset | None],
+    ) -> None:
         self.parts = parts
+        self._abroad = abroad
         self.charts = [*[part.key for part in parts], platform]  # the accounts that every delivery moves
         self._fixed = None if any(part.dated for part in parts) else tuple(part.pricer for part in parts)
         self._wholesale = wholesale  # the asset, where each part earns its own wholesale price
@@ -84,8 +101,12 @@ class Route:
             deals = self._deals
         found = deals.get(retail)
         if found is None:
-            linear = joined(retail, pricers, self._wholesale, self.order) if self._wholesale is not None else None
-            found = deals[retail] = Deal(retail, pricers, linear)
+            abroad = tuple([None if pricer is None else self._abroad(pricer) for pricer in pricers])
+            if not any(abroad):
+                abroad = ()
+            short = self._wholesale if not abroad else None
+            linear = joined(retail, pricers, short, self.order) if short is not None else None
+            found = deals[retail] = Deal(retail, pricers, linear, abroad)
         return found
 
 
@@ -104,6 +125,7 @@ class ServiceTerms:
         self.sponsor = service.sponsor or "marketing"
         self.by_plan = service.market.retail == "passed-on" and service.allocate != "least-cost"
         self.asset_text = str(self.asset)
+        self.rates = terms.rates
         self.platform_key = account_key(Role.PLATFORM, "fees", self.asset_text)
         self.agreed: dict[str, list[tuple[Agreement, Pricer]]] = {}
         self._terms = terms
@@ -163,7 +185,12 @@ class ServiceTerms:
                 continue
             for provider in providers or [terms.provider]:
                 routes.append(self.delivered(part, provider))
-        return Route(routes, self.platform_key, self.asset if self.service.apportion == "wholesale" else None)
+        wholesale = self.asset if self.service.apportion == "wholesale" else None
+        return Route(routes, self.platform_key, wholesale, self._abroad)
+
+    def _abroad(self, pricer: Pricer) -> Asset | None:
+        """The asset of a part's price, when it is another than the service's."""
+        return None if pricer.currency == self.asset.code else self._terms.asset(pricer.currency)
 
     def delivered(self, part: str, provider: str) -> PartRoute:
         """One part as one provider delivers it.
@@ -217,6 +244,7 @@ class Terms:
     ) -> None:
         self.catalog = catalog
         self.version = version
+        self.rates = Rates(catalog.rates)
         self._scale = scale
         self.plan = plan
         self._pricers: dict[str, Pricer] = {}
@@ -293,6 +321,32 @@ class Terms:
                     )
                 )
             found = self._services[name] = ServiceTerms(service, self)
+        return found
+
+    def billed_in(self, payer: str, service: str, instant: datetime) -> str:
+        """The currency that a payer is billed in: as its agreement in force says, else its profile; "" when neither."""
+        for agreement in self._billed.get(payer, ()):
+            if agreement.service == service and _covers(agreement, instant):
+                return agreement.billing.currency
+        return self._preferred(payer)
+
+    def bills_in(self, payer: str, code: str) -> bool:
+        """Whether a known payer is billed in a currency, by any of its agreements or its profile."""
+        wanted = {self._preferred(payer), *(one.billing.currency for one in self._billed.get(payer, ()))}
+        return payer in self.catalog.payers and bool(self.rates) and code in wanted
+
+    def _preferred(self, payer: str) -> str:
+        known = self.catalog.payers.get(payer) or self.catalog.unknown_payers
+        profile = self.catalog.profiles.get(known.profile) if known is not None else None
+        return profile.billing.currency if profile is not None else ""
+
+    @cached_property
+    def _billed(self) -> dict[str, list[Agreement]]:
+        """By payer the agreements that say in which currency it is billed."""
+        found: dict[str, list[Agreement]] = {}
+        for agreement in self.catalog.agreements.values():
+            if agreement.payer and agreement.billing.currency:
+                found.setdefault(agreement.payer, []).append(agreement)
         return found
 
     def calendar(self, payer: str) -> Calendar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -24,6 +24,7 @@ from apportion.money import Asset
 from apportion.money.exact import decimal_text
 from apportion.ports import Store
 from apportion.stages.statement import Manner, PayerTally, ProviderTally, Words, atoms_of
+from apportion.stages.statement.exchanged import Exchange, in_currency
 
 TAKE_OVER = "take-over"  # what a department used goes to its parent's account: the statement says so by itself
 COVERS = "covers"  # the fact that there are documents about a session or a correction
@@ -142,6 +143,7 @@ class Unbilled:
         payers: bool = True,
     ) -> None:
         self._store, self._tenant, self._assets, self._payers = store, tenant, assets, payers
+        self._coded = {asset.code: asset for asset in assets.values()}
         self._spoken: dict[str, tuple[Words, Terms]] = {}
         self._latest = "" if payers else terms.version
         self._chosen = chosen
@@ -240,15 +242,15 @@ class Unbilled:
         words, terms = self._speaks(record.charge)
         charge = (with_lines if self._payers else with_part_lines)(record, terms).charge
         says = terms.catalog.invented, terms.catalog.attribution
-        billed, borne = as_billed(charge) if self._payers else (charge, {})
         names = charge.id, record.usage.source
-        for share in billed.shares if self._payers else ():
+        for share, billed, borne, exchange in as_paid(charge, self._coded) if self._payers else ():
             if not self._counts(share.account, record.n, *names):
                 continue
             party = self.parties[share.account]
             span = self._period(party, charge)
             tally = party.tally(span)
             assert isinstance(tally, PayerTally)
+            tally.bear(exchange, share)
             if share.account in borne:
                 late = bool(party.ended) and datetime.fromisoformat(charge.at) < span.start
                 tally.add(billed, record.usage, share, words, late=late)
@@ -257,6 +259,7 @@ class Unbilled:
             for bucket, amount in borne.get(share.account, ()):
                 tally.receive_from(Received(charge.at, BUCKET, amount, bucket))
             tally.invented, tally.attribution = says
+        charge = as_earned(charge)
         for place, portion in enumerate(charge.portions if self._chosen is None else ()):
             party = self.parties[portion.account]
             dues = party.tally(self._period(party, charge))
@@ -336,6 +339,38 @@ def as_billed(charge: Charge) -> tuple[Charge, Borne]:
     return msgspec.structs.replace(
         charge, shares=shares, amount=decimal_text(net, scale), total=decimal_text(total, scale)
     ), borne
+
+
+def as_paid(charge: Charge, assets: Mapping[str, Asset]) -> Iterator[tuple[Share, Charge, Borne, Exchange | None]]:
+    """Each share with the charge as the statement of its account shows it: in the currency of that account."""
+    billed, borne = as_billed(charge)
+    if not any(share.converted for share in charge.shares):
+        yield from ((share, billed, borne, None) for share in billed.shares)
+        return
+    amounts = {share.account: share.amount for share in billed.shares}
+    paid: dict[str, str] = {}
+    for share in charge.shares:
+        paid[share.bearer] = paid[share.account] = share.converted.currency if share.converted else charge.currency
+    for code in dict.fromkeys(paid.values()):
+        told, origin = charge, None
+        if code != charge.currency:
+            told, origin = in_currency(charge, assets[charge.currency], assets[code])
+        billed, borne = as_billed(told)
+        for share in billed.shares:
+            if paid[share.account] == code:
+                yield share, billed, borne, Exchange(origin, amounts[share.account]) if origin is not None else None
+
+
+def as_earned(charge: Charge) -> Charge:
+    """The charge with each portion in the currency of its account."""
+    if not any(portion.converted for portion in charge.portions):
+        return charge
+    replace = msgspec.structs.replace
+    portions = [
+        p if p.converted is None else replace(p, amount=p.converted.amount, exact=p.converted.exact, converted=None)
+        for p in charge.portions
+    ]
+    return replace(charge, portions=tuple(portions))
 
 
 def settle_loose(party: Party, tally: PayerTally | ProviderTally) -> None:

@@ -62,6 +62,8 @@ class ValueDecision(Unforeseen):
 
     def _payer(self, work: Work, name: str, currency: str) -> Account:
         account = work.payer(name, self.terms.asset(currency))
+        if account is None and self.terms.bills_in(name, currency):
+            account = work.open_payer(name, self.terms.asset(currency), 0)
         if account is None:
             raise refuse(
                 RefusalCode.UNKNOWN_PAYER,

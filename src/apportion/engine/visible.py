@@ -29,6 +29,7 @@ from apportion.errors import NotFound, RefusalCode, Refused, refuse
 from apportion.ledger.chart import account_key
 from apportion.model.access import AccessRole, Credential
 from apportion.model.account import Account, Role
+from apportion.model.charge import Portion
 from apportion.model.ids import read_number
 from apportion.model.journal import Entry, StatementLine
 from apportion.model.statement import Document, Statement
@@ -180,8 +181,11 @@ class Sight:
             charge.id, "operator", charge.service, usage.start or charge.at, charge.currency, charge.usage,
             usage.source, usage.id, usage.end, usage.quantities, charge.tariff, charge.amount, charge.tax, charge.total,
             charge.lines, charge.taxes,
-            tuple(ShareView(s.amount, "", s.account, s.weight, s.source, s.terms, s.alone) for s in charge.shares),
-            tuple(PortionView(p.part, p.provider, p.amount, p.exact, p.tariff, p.lines) for p in charge.portions),
+            tuple(
+                ShareView(s.amount, "", s.account, s.weight, s.source, s.terms, s.alone, s.converted)
+                for s in charge.shares
+            ),
+            tuple(_portion(portion) for portion in charge.portions),
             charge.rule, charge.platform, charge.sponsored, charge.sponsor, charge.catalog, entry, charge.origin,
             charge.allowances,
         )  # fmt: skip
@@ -190,7 +194,7 @@ class Sight:
         """What somebody else's use drew on this user's account, and nothing of the use."""
         charge, entry = record.charge, record.entry
         mine = [share for share in charge.shares if share.account in self._own]
-        shares = tuple(ShareView(share.amount, "", share.account, "", share.source) for share in mine)
+        shares = tuple(ShareView(s.amount, "", s.account, "", s.source, converted=s.converted) for s in mine)
         at = entry.at if entry is not None else charge.at
         return ChargeView(charge.id, "user", charge.service, at, charge.currency, shares=shares)
 
@@ -201,10 +205,11 @@ class Sight:
         for s in charge.shares:
             if s.bearer in self._own:
                 account = s.account if s.account in self._own else ""
-                shares.append(ShareView(s.amount, self.caller.party, account, s.weight, s.source, s.terms, s.alone))
+                who = self.caller.party
+                shares.append(ShareView(s.amount, who, account, s.weight, s.source, s.terms, s.alone, s.converted))
                 terms += s.terms
             elif s.account in self._own:
-                shares.append(ShareView(s.amount, "", s.account, "", s.source))
+                shares.append(ShareView(s.amount, "", s.account, "", s.source, converted=s.converted))
             else:
                 others[s.bearer] = others.get(s.bearer, 0) + int(s.amount.replace(".", ""))
         scale = len(charge.total.partition(".")[2])
@@ -225,7 +230,7 @@ class Sight:
             charge.id, "provider", charge.service, usage.start or charge.at, charge.currency, charge.usage,
             usage.source, usage.id, usage.end, usage.quantities,
             amount=charge.amount if charge.rule == "shares" else "",
-            portions=tuple(PortionView(p.part, p.provider, p.amount, p.exact, p.tariff, p.lines) for p in mine),
+            portions=tuple(_portion(portion) for portion in mine),
             rule=charge.rule, origin=charge.origin,
         )  # fmt: skip
 
@@ -288,6 +293,10 @@ class Sight:
 
     def _more(self, at: int, kind: str) -> str:
         return self._cursors.write(at, kind) if at < self.engine.store.head(self.engine.tenant, 0)[0] else ""
+
+
+def _portion(p: Portion) -> PortionView:
+    return PortionView(p.part, p.provider, p.amount, p.exact, p.tariff, p.lines, p.converted)
 
 
 def _chosen(views: list[AccountView], role: str) -> list[AccountView]:

@@ -28,6 +28,7 @@ from apportion.faces.asking import Asking, error_of
 from apportion.faces.cards import Cards
 from apportion.faces.corrections import Corrections
 from apportion.faces.disputes import Disputes
+from apportion.faces.exchange import Exchange
 from apportion.faces.following import Following
 from apportion.faces.levels import Levels
 from apportion.faces.market import Market
@@ -67,6 +68,7 @@ class Client(Asking):
         self.reratings = Reratings(self.ask)
         self.reconciling = Reconciling(self.ask)
         self.whatif = WhatIfs(self.ask)
+        self.exchange = Exchange(self.ask)
 
     # money
 

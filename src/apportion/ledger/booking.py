@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
-from apportion.errors import RefusalCode, refuse
+from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger.lines import Form
 from apportion.model.account import Account
 from apportion.model.journal import Entry, Leg
@@ -60,13 +60,28 @@ def book_line(key: str, cause: str, kind: str, at: str, asset: tuple[str, int], 
     return _form(kind, name, len(movements)).fill([key, cause, at, *_apply(key, cause, movements, scale)])
 
 
+def check_balances(movements: Iterable[Movement]) -> None:
+    """Refuse what would not fit, before the first of several entries that stand or fall together.
+
+    Raises:
+        Refused: OVERFLOW.
+    """
+    for account, atoms in movements:
+        if not -ATOMS_MAX <= account.posted + atoms <= ATOMS_MAX:
+            raise _too_much(account)
+
+
+def _too_much(account: Account) -> Refused:
+    return refuse(RefusalCode.OVERFLOW, f"the balance of {account.public} would not fit into 63 bits.")
+
+
 def _apply(key: str, cause: str, movements: Sequence[Movement], scale: int) -> list[str]:
     """Move the balances; account and amount of every leg as text."""
     total = 0
     for account, atoms in movements:
         total += atoms
         if not -ATOMS_MAX <= account.posted + atoms <= ATOMS_MAX:
-            raise refuse(RefusalCode.OVERFLOW, f"the balance of {account.public} would not fit into 63 bits.")
+            raise _too_much(account)
     assert total == 0, f"entry {key} of {cause} does not balance"
     texts: list[str] = []
     for account, atoms in movements:

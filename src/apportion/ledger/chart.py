@@ -8,7 +8,7 @@ from apportion.model.account import Account, Role
 #: roles whose balance may fall below zero without a credit line
 FREE = frozenset({
     Role.SPONSOR, Role.ROUNDING, Role.CASH, Role.PLATFORM, Role.TAX, Role.PROVIDER, Role.TRANSIT, Role.COST,
-    Role.CLEARING,
+    Role.CLEARING, Role.EXCHANGE,
 })  # fmt: skip
 
 

@@ -22,6 +22,7 @@ class Role(enum.Enum):
     TRANSIT = "transit"  # below zero: what a payment processor has taken for us and not paid out yet
     COST = "cost"  # below zero: what processors kept for their work, and chargebacks took from the platform
     CLEARING = "clearing"  # what was sent out and has not been confirmed yet
+    EXCHANGE = "exchange"  # what conversions brought in of a currency; below zero: what they took
 
 
 #: roles that are never drawn further than they go

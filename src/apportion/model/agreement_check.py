@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from apportion.errors import RefusalCode
 from apportion.model.agreement import Agreement, Levels, Service, Targets
-from apportion.model.findings import Findings, near
+from apportion.model.findings import CONVERTS, Findings, near
 from apportion.model.market_check import check_price, check_retail
 from apportion.model.profile_check import check_billing
 
@@ -28,6 +28,7 @@ def check_agreements(found: Findings) -> None:
         _targets(found, f"{where}.targets", agreement.targets)
         _consequence(found, f"{where}.consequence", agreement)
         check_billing(found, f"{where}.billing", agreement.billing)
+        _billed_in(found, f"{where}.billing.currency", agreement)
         _instants(found, where, agreement)
     _overlaps(found)
 
@@ -62,10 +63,21 @@ def _terms(found: Findings, where: str, agreement: Agreement) -> None:
 def _fits(found: Findings, where: str, agreement: Agreement, service: Service) -> None:
     tariff = found.catalog.tariffs[agreement.tariff]
     if agreement.provider:
-        check_price(found, f"{where}.tariff", tariff, service)
+        converts = not agreement.payer and service.apportion in CONVERTS
+        check_price(found, f"{where}.tariff", tariff, service, converts=converts)
         return
     found.fits(f"{where}.tariff", tariff, service)
     check_retail(found, f"{where}.tariff", tariff, service)
+
+
+def _billed_in(found: Findings, where: str, agreement: Agreement) -> None:
+    """A payer can be billed in another currency than the service's when there is a rate."""
+    service = found.catalog.services.get(agreement.service)
+    asset = found.asset_of(service) if service is not None else None
+    code = agreement.billing.currency.partition("/")[0]
+    if code and asset is not None and agreement.payer and code != asset.code and not found.exchanges(asset.code, code):
+        words = f"is {code}, the service is charged in {asset.code}, and no rate converts."
+        found.add(where, words, f"Add a rate from {asset.code} to {code} to the rates.", RefusalCode.NO_RATE)
 
 
 def _targets(found: Findings, where: str, targets: Targets) -> None:

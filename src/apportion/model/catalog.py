@@ -6,6 +6,7 @@ import msgspec
 
 from apportion.model.agreement import Agreement, Service
 from apportion.model.credit import Dunning, TrustModel, TrustPolicy
+from apportion.model.exchange_rate import ExchangeRate
 from apportion.model.market import Interconnect, Network, Offer, Placement
 from apportion.model.party import Payer, Provider, UnknownPayers
 from apportion.model.profile import Profile
@@ -21,6 +22,7 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     up; it is shown wherever the catalog is. ``trust`` says, per currency, what payers may earn who opt in, by which
     prediction (``trust_model``, the program's own when not given), ``dunning`` what happens when payers do not pay;
     ``schedule`` what nodes close, bill and settle by themselves.
+    ``rates`` convert between currencies, where a part or a payer's account has another than the service.
 
     What requests are answered from: standing ``offers`` beside the ``wholesale`` tariffs of the parts, ``networks`` and
     their ``interconnects``, ``profiles`` of what users prefer, ``placements`` that providers pay for.
@@ -35,6 +37,7 @@ class Catalog(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     agreements: dict[str, Agreement] = {}
     payers: dict[str, Payer] = {}
     unknown_payers: UnknownPayers | None = None
+    rates: tuple[ExchangeRate, ...] = ()
     trust: tuple[TrustPolicy, ...] = ()
     trust_model: TrustModel | None = None
     dunning: Dunning | None = None

@@ -20,8 +20,27 @@ class PriceLine(msgspec.Struct, frozen=True, omit_defaults=True):
     tariff: str = ""
 
 
+class Conversion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an amount of a charge is in the ``currency`` of the account that it is booked on.
+
+    One unit of ``base`` is ``rate`` of the other currency of the two, as ``source`` said ``at`` an instant. ``exact``
+    is what a provider is due in its own currency before rounding.
+    """
+
+    currency: str
+    amount: str
+    rate: str
+    base: str
+    source: str
+    at: str
+    exact: str = ""
+
+
 class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one provider earns of a fee: ``exact`` is its unrounded due, ``amount`` what was credited (X3)."""
+    """What one provider earns of a fee: ``exact`` is its unrounded due, ``amount`` what was credited (X3).
+
+    Where its ``account`` has another currency than the charge, ``converted`` is what was credited there.
+    """
 
     part: str
     provider: str
@@ -30,6 +49,7 @@ class Portion(msgspec.Struct, frozen=True, omit_defaults=True):
     amount: str
     tariff: str = ""
     lines: tuple[PriceLine, ...] = ()
+    converted: Conversion | None = None
 
 
 class Share(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,7 +58,8 @@ class Share(msgspec.Struct, frozen=True, omit_defaults=True):
     A payer with funding of its own may have several. ``source`` is what was drawn: "" its own account, or bucket,
     allowance, alternate, credit; ``payer`` is the account that it was drawn for, when another. At least cost ``terms``
     are the tariffs that the payer was served by (of the service, then of each part that is passed on), and ``alone``
-    is what the payer would have paid without the others.
+    is what the payer would have paid without the others. Where ``account`` has another currency than the charge,
+    ``converted`` is what was taken there.
     """
 
     account: str
@@ -48,6 +69,7 @@ class Share(msgspec.Struct, frozen=True, omit_defaults=True):
     payer: str = ""
     terms: tuple[str, ...] = ()
     alone: str = ""
+    converted: Conversion | None = None
 
     @property
     def bearer(self) -> str:
@@ -118,3 +140,9 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True, tag="charge", tag_
     origin: str = ""
     allowances: tuple[Covered, ...] = ()
     held: tuple[Held, ...] = ()
+
+    @property
+    def conversions(self) -> tuple[Conversion, ...]:
+        """What was converted of it, portions before shares."""
+        found = [*(one.converted for one in self.portions), *(one.converted for one in self.shares)]
+        return tuple([one for one in found if one is not None])

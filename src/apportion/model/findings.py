@@ -15,6 +15,7 @@ import msgspec
 from apportion.errors import Refusal, RefusalCode, Refused
 from apportion.model.agreement import Service
 from apportion.model.catalog import Catalog
+from apportion.model.session_check import of_period
 from apportion.model.tariff import Tariff
 from apportion.model.tariff_check import check
 from apportion.money import Asset, Exact, Money, parse_asset
@@ -22,6 +23,8 @@ from apportion.money import Asset, Exact, Money, parse_asset
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+#: Rules under which the price of a part counts by itself, so that it may be in a currency of its own.
+CONVERTS = ("wholesale", "cost")
 _UNKNOWN = {
     "services": RefusalCode.UNKNOWN_SERVICE,
     "tariffs": RefusalCode.UNKNOWN_TARIFF,
@@ -172,17 +175,14 @@ class Findings:
         if not any(refusal.field == "currency" for refusal in wrong):
             self.asset(f"{where}.currency", tariff.currency)
 
-    def fits(self, where: str, tariff: Tariff, service: Service) -> None:
-        """A tariff that a service uses prices measures that it has, in the currency of its retail tariff."""
+    def fits(self, where: str, tariff: Tariff, service: Service, *, converts: bool = False) -> None:
+        """A tariff that a service uses prices measures that it has, in the currency of its retail tariff.
+
+        With ``converts`` another currency will do, when there is a rate and neither tariff counts over a period.
+        """
         retail, name = self.catalog.tariffs.get(service.retail), tariff.id
-        code = tariff.currency.partition("/")[0]
-        if retail is not None and code != retail.currency.partition("/")[0]:
-            self.add(
-                where,
-                f"the tariff {name!r} is in {tariff.currency}, the retail tariff in {retail.currency}.",
-                "Use one currency for all tariffs of a service.",
-                RefusalCode.ASSET_MISMATCH,
-            )
+        if retail is not None and tariff.currency.partition("/")[0] != retail.currency.partition("/")[0]:
+            self._converts(where, tariff, retail, service if converts else None)
         for measure in dict.fromkeys(_needed(tariff)):
             self.measure(where, measure, service)
         attributes = (*service.attributes, *service.personal, *service.evidence)
@@ -190,6 +190,29 @@ class Findings:
             by = tariff.deck.by
             fix = near(by, attributes) or f"Add {by} to the attributes of {service.id}."
             self.add(where, f"the deck of {name!r} goes by {by!r}, which the service does not have.", fix)
+
+    def _converts(self, where: str, tariff: Tariff, retail: Tariff, service: Service | None) -> None:
+        """The price of a part in another currency than the service's: only as it can be converted use by use."""
+        code, own = (one.currency.partition("/")[0] for one in (tariff, retail))
+        words = f"the tariff {tariff.id!r} is in {tariff.currency}, the retail tariff in {retail.currency}"
+        fix = "Use one currency for all tariffs of a service."
+        if service is None:
+            self.add(where, f"{words}.", fix, RefusalCode.ASSET_MISMATCH)
+            return
+        if not self.exchanges(code, own):
+            fix = f"Add a rate from {code} to {own} to the rates, or use one currency."
+            self.add(where, f"{words}, and no rate converts.", fix, RefusalCode.NO_RATE)
+        why = of_period(tariff) or of_period(retail)
+        if why:
+            message = f"{words}, and a price is converted use by use: of one of them, {why}."
+            self.add(where, message, fix, RefusalCode.ASSET_MISMATCH)
+        if service.allocate == "least-cost" or service.market.retail == "passed-on":
+            message = f"{words}, and its price is part of what payers compare."
+            self.add(where, message, fix, RefusalCode.ASSET_MISMATCH)
+
+    def exchanges(self, code: str, other: str) -> bool:
+        """Whether some rate of the catalog converts between two currencies, in either direction."""
+        return any({rate.base, rate.to} == {code, other} for rate in self.catalog.rates)
 
     def measure(self, where: str, measure: str, service: Service) -> None:
         """A measure that the service has."""

@@ -93,12 +93,14 @@ def _bounded(tariff: Tariff) -> str:
     return "" if tariff.rounding.at == "charge" else f"it rounds each {tariff.rounding.at}"
 
 
-def check_price(found: Findings, where: str, tariff: Tariff, service: Service, *, passed: bool = True) -> None:
+def check_price(
+    found: Findings, where: str, tariff: Tariff, service: Service, *, passed: bool = True, converts: bool = False
+) -> None:
     """A tariff that a part is delivered at: priced by what the service measures, chargeable as it sells.
 
     ``passed`` false is one that payers never see, because another stands for it.
     """
-    found.fits(where, tariff, service)
+    found.fits(where, tariff, service, converts=converts)
     retail = found.catalog.tariffs.get(service.retail) if passed and service.market.retail == "passed-on" else None
     why = uncomposable(tariff, retail) if retail is not None else ""
     if why:

@@ -16,7 +16,8 @@ from apportion.model.agreement_check import check_agreements
 from apportion.model.calendar import Calendar, check_calendar, zone_of
 from apportion.model.catalog import Catalog
 from apportion.model.credit_check import check_credit
-from apportion.model.findings import WORD, Findings
+from apportion.model.exchange_check import check_rates
+from apportion.model.findings import CONVERTS, WORD, Findings
 from apportion.model.findings import near as near
 from apportion.model.funding_check import check_funding
 from apportion.model.least_cost_check import check_least_cost
@@ -45,6 +46,7 @@ def check_catalog(catalog: Catalog, unread: Collection[str] = ()) -> list[Refusa
     _zone(found, catalog.zone)
     for code, scale in catalog.currencies.items():
         _currency_scale(found, code, scale)
+    check_rates(found)
     for name, provider in catalog.providers.items():
         found.id(f"providers.{name}", name, provider.id)
     for name, tariff in catalog.tariffs.items():
@@ -144,7 +146,7 @@ def _part(found: Findings, where: str, part: Part, service: Service) -> None:
         at = f"{where}.wholesale.{provider}"
         found.exists(at, "providers", provider)
         if found.exists(at, "tariffs", tariff):
-            found.fits(at, found.catalog.tariffs[tariff], service)
+            found.fits(at, found.catalog.tariffs[tariff], service, converts=rule in CONVERTS)
     bare = rule == "wholesale" and not part.wholesale
     if bare and offered(found.catalog, service.id, where.rpartition(".parts.")[2]):
         pass  # requests are planned with what is offered; other usage finds no price here and is refused

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from apportion.model.journal import CourseLine
+from apportion.money.exchange import Rate
 
 FinalAction = Literal["terminate", "redirect", "restrict"]
 
@@ -61,7 +62,8 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
 
     It ``began`` with the session or when it took over. It is priced by ``tariff`` from ``since`` on, for what came
     after ``base``; ``earned`` is the exact share of earlier terms, ``credited`` what was booked (both atoms);
-    ``turned`` says that there were any, so that fees of a beginning are not due again.
+    ``turned`` says that there were any, so that fees of a beginning are not due again. A price in another currency
+    than the service's is converted by the ``rate`` of its beginning; ``paid`` is what was booked of it there (atoms).
     """
 
     part: str
@@ -82,6 +84,8 @@ class Meter(msgspec.Struct, frozen=True, omit_defaults=True):
     final: bool = False
     silent: bool = False
     ended: bool = False
+    rate: Rate | None = None
+    paid: int = 0
 
 
 class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,7 +93,8 @@ class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``owed`` is its exact share under earlier terms (atoms, as text), ``charged`` what it paid (atoms), ``base`` its
     quantities when the terms last changed. ``holds`` are its open holds, oldest first; ``periods`` says for which
-    period those on a capped source count.
+    period those on a capped source count. One whose account is in another currency than the service's pays by the
+    ``rate`` of its beginning: ``paid`` is what was taken there (atoms), as its holds are.
     """
 
     account: str
@@ -102,6 +107,8 @@ class SessionPayer(msgspec.Struct, frozen=True, omit_defaults=True):
     holds: tuple[int, ...] = ()
     periods: dict[str, str] = {}
     left: bool = False
+    rate: Rate | None = None
+    paid: int = 0
 
 
 class TaxSum(msgspec.Struct, frozen=True):

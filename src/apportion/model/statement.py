@@ -23,7 +23,8 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line: ``uses`` of one retail component, together ``quantity`` ``unit``; ``net`` + ``tax`` = ``total``.
 
     ``price`` stands there when it was the same throughout. Of the uses, ``shared`` had other payers too: their
-    quantity is that of the whole use, their money this payer's share.
+    quantity is that of the whole use, their money this payer's share. ``exchanged`` says what of it was charged in
+    another currency, and at which rate: ``USD 12.50 (1 USD = 0.92 EUR, ECB 2026-11-01)``.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     price: str = ""
     category: str = ""
     shared: int = 0
+    exchanged: str = ""
 
 
 class TookPart(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,6 +95,22 @@ class Received(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: str
 
 
+class Converted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was charged in another ``currency``, tax and all: ``amount`` there is ``converted`` in the statement's.
+
+    One unit of ``base`` is ``rate`` of the other currency, as ``source`` said ``at`` an instant. Both amounts are as
+    the books count, share by share rounded.
+    """
+
+    currency: str
+    amount: str
+    rate: str
+    base: str
+    source: str
+    at: str
+    converted: str
+
+
 class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement", tag_field="kind"):
     """What one payer account is asked for: everything used until ``end`` that no statement covered before.
 
@@ -103,7 +121,8 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     ``issuer`` is the name of who sends it, ``provider`` its id when it is a provider. Where each provider sends its
     own, ``beside`` are the numbers of all of them, in order: each ``due`` is a part of the whole, and brought, payments
     and balance go from one to the next. With a ``session`` it is of that alone. ``language`` and ``channel`` are what
-    the payer wants. A ``preview`` is no document: it has no number, and asks for nothing.
+    the payer wants. A ``preview`` is no document: it has no number, and asks for nothing. ``conversions`` are what of
+    ``charges`` was charged in other currencies; of several statements, the first has them.
     """
 
     id: str
@@ -143,6 +162,7 @@ class Statement(msgspec.Struct, frozen=True, omit_defaults=True, tag="statement"
     language: str = ""
     channel: str = ""
     preview: bool = False
+    conversions: tuple[Converted, ...] = ()
 
 
 class CreditNote(Statement, frozen=True, omit_defaults=True, tag="credit-note", tag_field="kind", kw_only=True):

@@ -61,7 +61,8 @@ def board_of(engine: Engine, wish: Wish, now: str, approve: Sequence[str] = ()) 
 def _standing(wish: Wish, live: set[tuple[str, str]]) -> Iterator[Offer]:
     """Offers of the catalog, and for each provider that a part merely has a price of, an offer of that.
 
-    Who has offers of its own for a part, standing or live, is not offered by its plain price too.
+    Who has offers of its own for a part, standing or live, is not offered by its plain price too; nor is a price in
+    another currency than the service's, which no plan can promise.
     """
     name = wish.request.service
     named = [one for one in wish.terms.catalog.offers.values() if one.service == name]
@@ -80,7 +81,7 @@ def _standing(wish: Wish, live: set[tuple[str, str]]) -> Iterator[Offer]:
             except Refused:  # it has an agreement, but neither now nor a price beside it
                 continue
             tariff = pricer.tariff.id if pricer is not None else ""
-            if tariff:
+            if tariff and pricer is not None and pricer.currency == wish.service.retail.currency:
                 yield Offer(id=f"{name}.{part}.{provider}", service=name, part=part, provider=provider, tariff=tariff)
 
 

@@ -140,8 +140,9 @@ def _row(work: Work, n: int) -> bytes:
 def _made(work: Work, command: CorrectionCommand, standing: Standing) -> Charge:
     asset, label = standing.asset, LABELS[Why(command.why)]
     if isinstance(command, Resplit):
-        account = work.account(Role.PROVIDER, command.provider, asset)
-        to = (command.part, command.provider, account.public)
+        known = [p for p in standing.charge.portions if (p.part, p.provider) == (command.part, command.provider)]
+        account = known[0].account if known else work.account(Role.PROVIDER, command.provider, asset).public
+        to = (command.part, command.provider, account)
         atoms = Money.parse(command.amount, asset).atoms
         return resplit(standing.charge, asset, to, atoms, command.against, label=label)
     borne = borne_of(standing.charge, asset)

@@ -54,10 +54,13 @@ class Claim(msgspec.Struct):
         """What each account earns of the charge as it stands, in atoms."""
         asset, now = self.standing.asset, self.standing.charge
         moved = movements_of(work, now, asset)
-        return {account.public: atoms for account, atoms in moved if atoms > 0}
+        return {account.public: atoms for account, atoms in moved if atoms > 0 and account.role is not Role.EXCHANGE}
 
     def taken(self, work: Work) -> list[tuple[Account, int]]:
-        """From whose accounts it would come if it was granted now: by the same arithmetic, as atoms above zero."""
+        """From whose accounts it would come if it was granted now: by the same arithmetic, as atoms above zero.
+
+        What was earned in another currency than the charge's is not among it.
+        """
         asset, now = self.standing.asset, self.standing.charge
         assert self.account is not None
         if self.provider:
@@ -65,7 +68,7 @@ class Claim(msgspec.Struct):
         else:
             made = give_back(now, asset, self.atoms, self.account.public)
         moved = movements_of(work, made, asset)
-        return [(account, -atoms) for account, atoms in moved if atoms < 0]
+        return [(account, -atoms) for account, atoms in moved if atoms < 0 and account.role is not Role.EXCHANGE]
 
 
 def claim_of(work: Work, terms: Terms, command: OpenDispute) -> Claim:
@@ -101,10 +104,11 @@ def nobodys(charge: str) -> Refused:
 def _payer(work: Work, command: OpenDispute, standing: Standing) -> tuple[Account, int]:
     borne = borne_of(standing.charge, standing.asset)
     if command.payer:
-        account = work.payer(command.payer, standing.asset)
-        if account is None or account.public not in borne:
-            raise nobodys(command.charge)
-        return account, borne[account.public]
+        for _, asset in work.names.assets.values():  # whichever currency it pays in
+            account = work.payer(command.payer, asset)
+            if account is not None and account.public in borne:
+                return account, borne[account.public]
+        raise nobodys(command.charge)
     if len(borne) != 1:
         raise refuse(
             RefusalCode.BAD_INPUT, f"{command.charge} has {len(borne)} payers.", field="payer",
@@ -132,7 +136,8 @@ def _provided(work: Work, terms: Terms, command: OpenDispute, standing: Standing
             fix="Name another that earned a part of the charge, or nobody for the platform.",
         )  # fmt: skip
     other = next((one.account for one in charge.portions if one.provider == command.against), "")
-    account = work.keyed(account_key(Role.PROVIDER, name, str(asset)))
+    mine = next((one.account for one in charge.portions if one.provider == name), "")
+    account = numbered(work, mine) if mine else work.keyed(account_key(Role.PROVIDER, name, str(asset)))
     part = _part(charge, command)
     return Claim(standing, account, earned[command.against], asked, name, part, command.against, other)
 

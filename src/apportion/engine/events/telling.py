@@ -124,7 +124,7 @@ def _record(n: int, lines: list[bytes], charge: Charge) -> Record:
     for line in lines:
         if line.startswith(b'{"type":"usage"') and charge.usage.encode() in line:
             usage = msgspec.json.decode(line, type=UsageLine)
-        elif line.startswith(b'{"type":"entry"') and charge.id.encode() in line:
+        elif line.startswith(b'{"type":"entry"') and charge.id.encode() in line and entry is None:
             entry = msgspec.json.decode(line, type=Entry)
     return Record(n, usage, charge, entry)
 

@@ -46,7 +46,7 @@ def draw_shares(work: Work, prepared: Prepared, legs: Legs, stock: list[Allowanc
     taken: dict[int, int] = {}
     purses: list[Purse] = []
     draws: list[list[Draw]] = []
-    for place, (account, share) in enumerate(legs.indexed_shares()):
+    for place, (account, share) in enumerate(legs.owed()):
         mine = [] if place else _bought(work, prepared)
         purse = Purse(work, account, service, taken)
         mine += purse.draw((share or 0) - sum([draw.atoms for draw in mine]))

@@ -20,6 +20,7 @@ from apportion.model.standing import Observed, ObservedLine
 from apportion.money import Exact
 from apportion.money.asset import Asset
 from apportion.stages.meter.level import Fee, Samples, Told, fee_of, merged, sample, union
+from apportion.stages.statement.exchanged import in_currency
 
 _OF_PERIOD = ("close ", "rerate ")  # origins of what is booked for a period as a whole
 _SESSION = "ses_"
@@ -122,9 +123,10 @@ class Counting:
 
     def _fee(self, n: int, charge: Charge, period: str = "", sign: int = 1) -> None:
         for window in self._windows(n, charge, period):
-            if charge.currency == window.asset.code and (window.closing or not period):
+            told = _in_account(charge, window)
+            if told is not None and (window.closing or not period):
                 at = window.end - 1 if period else micros(charge.at)
-                window.fee.add(fee_of(charge, window.asset, window.account, partial(window.counts, at)), sign)
+                window.fee.add(fee_of(told, window.asset, window.account, partial(window.counts, at)), sign)
 
     def _used(self, n: int, charge: Charge, usage: UsageLine) -> None:
         """Count a use with what it tells; a session is one use, and what its slices carried."""
@@ -156,6 +158,16 @@ class Counting:
         whose = line.account, line.provider, line.service
         for window in self._find(n, whose, micros(line.at), "") if line.account else ():
             measured(window, line.observed)
+
+
+def _in_account(charge: Charge, window: Window) -> Charge | None:
+    """The charge in the currency of the window's account; None when that did not pay in it."""
+    code = window.asset.code
+    if charge.currency == code:
+        return charge
+    if not any(share.converted and share.converted.currency == code for share in charge.shares):
+        return None
+    return in_currency(charge, Asset(charge.currency, len(charge.total.partition(".")[2])), window.asset)[0]
 
 
 def _period_of(charge: Charge) -> str:

@@ -114,7 +114,7 @@ class Gathering:
                 charge = _CHARGES.decode(line)
             elif line.startswith(_ENTRY):
                 one = _ENTRIES.decode(line)
-                entry = one if charge is not None and (entry is None or one.cause == charge.id) else entry
+                entry = _with(entry, one, charge) if charge is not None else entry
             elif line.startswith(_CORRECTED):
                 corrected = True
                 self._correct(_CORRECTIONS.decode(line))
@@ -286,10 +286,15 @@ def _earned(charge: Charge, provider: str) -> dict[str, tuple[str, Exact]]:
 
 def _credit(charge: Charge, portion: Portion) -> tuple[str, Exact]:
     """What was credited for a portion, in the currency of the account that it went to."""
-    own = getattr(portion, "converted", None)
-    return (
-        (own.currency, Exact.parse(own.amount)) if own is not None else (charge.currency, Exact.parse(portion.amount))
-    )
+    own = portion.converted
+    return (charge.currency, Exact.parse(portion.amount)) if own is None else (own.currency, Exact.parse(own.amount))
+
+
+def _with(entry: Entry | None, more: Entry, charge: Charge) -> Entry:
+    """The entry of a charge with one more; those in other currencies add their legs to the first."""
+    if entry is None or more.cause != charge.id:
+        return entry or more
+    return more if entry.cause != charge.id else msgspec.structs.replace(entry, legs=(*entry.legs, *more.legs))
 
 
 def _sound(charge: Charge, entry: Entry | None, provider: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from apportion.engine.payers import payer_account
+from apportion.engine.payers import session_account
 from apportion.engine.sessions.agreed import Agreed, enter, follow, heir, replaceable, tell
 from apportion.engine.sessions.bill import replace, turn
 from apportion.engine.sessions.contract import Contract, check_tariffs
@@ -54,7 +54,7 @@ def change(row: Row, given: Change, terms: Terms, over: Over | None = None) -> N
     for place, need in enumerate(wanted):
         payer = row.line.payers[place]
         held = 0 if payer.left else row.open(payer) - (taken[place] if place < len(taken) else 0)
-        if need > held + row.purse(payer).available():
+        if need > held + row.room(payer):
             raise refuse(
                 RefusalCode.INSUFFICIENT_FUNDS,
                 "the account does not have the value for what is granted, on the new terms.",
@@ -136,11 +136,28 @@ def _terms(row: Row, given: Change, terms: Terms) -> None:
         if new is None:
             meters.append(replace(meter, ended=True, until="", final=False, silent=False))
         else:
-            meters.append(replace(meter, tariff=new.tariff if given.reprice else meter.tariff))
+            meters.append(replace(meter, tariff=_repriced(meter, new) if given.reprice else meter.tariff))
     living = {meter.part for meter in line.meters[1:] if not meter.ended}
     meters += [heir(line, meter) for meter in fresh.values() if meter.part in living]
     row.line = replace(line, meters=tuple(meters), attributes=attributes, tariff=tariff, catalog=terms.version)
     row.contract, row.terms = Contract(row.line, terms), terms
+
+
+def _repriced(meter: Meter, new: Meter) -> str:
+    """The tariff that a part has from now on; a rate stays as long as the provider does.
+
+    Raises:
+        Refused: ASSET_MISMATCH when the new one is in another currency.
+    """
+    pairs = [(one.account, one.rate and {one.rate.base, one.rate.quote}) for one in (meter, new)]
+    if pairs[0] != pairs[1]:
+        raise refuse(
+            RefusalCode.ASSET_MISMATCH,
+            f"the price of {meter.provider} is in another currency now.",
+            field="reprice",
+            fix="Open another session.",
+        )
+    return new.tariff
 
 
 def _crew(line: SessionLine, given: Change) -> list[PartAsked]:
@@ -168,17 +185,17 @@ def _payers(row: Row, given: Change) -> None:
         replace(payer, owed=share.text(), base=payer.used) for payer, share in zip(line.payers, shares, strict=True)
     ]
     for name in given.leave:
-        account = row.work.payer(name, row.contract.asset)
+        account = row.payer(name)
         place = next((i for i, p in enumerate(payers) if account and p.account == account.public and not p.left), -1)
         if place < 0:
             raise refuse(RefusalCode.UNKNOWN_PAYER, "is no payer of this session.", field="leave")
         payers[place] = replace(payers[place], left=True)
     for use in given.join:
-        joining = payer_account(row.work, row.terms, use.payer, row.contract.asset)
+        joining, rate = session_account(row.work, row.terms, use.payer, row.contract.terms)
         pays = use.pays and use.payer not in row.contract.terms.exempt
         known = next((i for i, p in enumerate(payers) if p.account == joining.public), -1)
         if known < 0:
-            payers.append(SessionPayer(joining.public, use.weight, pays))
+            payers.append(SessionPayer(joining.public, use.weight, pays, rate=rate))
         elif payers[known].left:
             payers[known] = replace(payers[known], left=False, weight=use.weight, pays=pays)
         else:

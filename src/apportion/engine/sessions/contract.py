@@ -10,7 +10,7 @@ import msgspec
 
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.errors import RefusalCode, refuse
-from apportion.model.session import Meter, SessionLine, SessionTerms
+from apportion.model.session import Meter, SessionLine, SessionPayer, SessionTerms
 from apportion.model.session_check import unfit
 from apportion.model.tariff import Component, Use
 from apportion.money import Asset, Exact
@@ -30,6 +30,7 @@ class Contract:
         self.terms: ServiceTerms = terms.service(line.service)
         self.retail: Pricer = terms.pricer(line.tariff)
         self.asset: Asset = self.terms.asset
+        self._asset_of = terms.asset
         self.pricers = {
             m.tariff: terms.pricer(m.tariff)
             for m in line.meters
@@ -79,11 +80,48 @@ class Contract:
         return msgspec.structs.replace(component, measure=f"{part}{APART}{measure}")
 
     def exact(self, pricer: Pricer, meter: Meter, until: datetime, quantities: Quantities) -> Exact:
-        """The price of a part; what is due once per session counts only under the terms of its beginning."""
+        """The price of a part in the service's currency; what is due once per session counts only at its beginning."""
         exact = self.price(pricer, meter.since, until, quantities).exact
         if meter.turned:
             exact -= self.price(pricer, meter.since, until, {}).exact
-        return exact
+        return exact if meter.rate is None else meter.rate.of(exact, pricer.currency)
+
+    def own_asset(self, meter: Meter) -> Asset | None:
+        """In what a part earns that does not earn in the service's currency: where it earns its own price."""
+        if meter.rate is None or self.terms.service.apportion != "wholesale":
+            return None
+        return self._asset_of(meter.rate.other(self.asset.code))
+
+    def paid_asset(self, payer: SessionPayer) -> Asset:
+        """The asset of a payer's account."""
+        return self.asset if payer.rate is None else self._asset_of(payer.rate.other(self.asset.code))
+
+    def paid(self, payer: SessionPayer, charged: int) -> int:
+        """What a payer has paid of its account (atoms) once so much is charged; nothing where that is the same."""
+        if payer.rate is None:
+            return 0
+        return payer.rate.atoms(charged, self.asset, self.paid_asset(payer))
+
+    def to_hold(self, payer: SessionPayer, charged: int) -> int:
+        """Atoms of its account that surely pay for so much."""
+        if payer.rate is None:
+            return charged
+        away = payer.rate.of(Exact(charged, self.asset.unit), self.asset.code)
+        return (away * Exact(self.paid_asset(payer).unit)).ceil()
+
+    def covers(self, payer: SessionPayer, atoms: int) -> int:
+        """For how much so many atoms of its account surely pay."""
+        if payer.rate is None:
+            return atoms
+        asset = self.paid_asset(payer)
+        return (payer.rate.of(Exact(atoms, asset.unit), asset.code) * Exact(self.asset.unit)).floor()
+
+    def own_due(self, meter: Meter, earned: Exact) -> Exact:
+        """The exact share of such a part, given in atoms of the service's currency, in atoms of its own."""
+        asset = self.own_asset(meter)
+        if meter.rate is None or asset is None:
+            return ZERO
+        return meter.rate.of(earned.over(Exact(self.asset.unit)), self.asset.code) * Exact(asset.unit)
 
     def bounds(self, after: datetime, until: datetime) -> list[datetime]:
         """Instants strictly between two at which a band of any of the tariffs begins, in order."""

@@ -124,8 +124,7 @@ class SessionDecision(Unforeseen):
         if provider:
             return any(meter.provider == provider for meter in row.line.meters)
         if payer:
-            account = row.work.payer(payer, row.contract.asset)
-            return account is not None and any(one.account == account.public for one in row.line.payers)
+            return row.payer(payer) is not None
         return True
 
     def _flag(self, work: Work, refusal: Refusal) -> None:
@@ -222,7 +221,7 @@ class SessionDecision(Unforeseen):
         final = [place for place, meter in enumerate(line.meters) if meter.final and not meter.ended]
         least = Money.parse(session.low, row.contract.asset).atoms
         paying = [payer for payer in line.payers if payer.pays and not payer.left]
-        low = bool(final) or any(row.purse(payer).available() < least for payer in paying)
+        low = bool(final) or any(row.room(payer) < least for payer in paying)
         low = low and (bool(final) or not plenty(row, _wanted(row)))
         if low and line.state is SessionState.ACTIVE:
             row.line = replace(line, state=SessionState.LOW, event="low", reason="value")
@@ -264,7 +263,7 @@ class SessionDecision(Unforeseen):
                 fix="Look at the session again.",
             )  # fmt: skip
         name = self.command.payer or given.payer
-        account = row.work.payer(name, row.contract.asset) if name else None
+        account = row.payer(name) if name else None
         if account is None and not name:
             account = row.work.numbered(read_number(row.line.payers[0].account))
         if account is None or account.public not in [payer.account for payer in row.line.payers]:

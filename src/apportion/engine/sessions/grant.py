@@ -62,7 +62,7 @@ def extend(row: Row, place: int, requested: Quantities) -> bool:
     """
     count, step = steps_of(requested or slice_of(row, place))
     open_ = [row.open(payer) for payer in row.line.payers]
-    free = [row.purse(payer).available() for payer in row.line.payers]
+    free = [row.room(payer) for payer in row.line.payers]
     mark = row.mark()
     reserve(row, _granted(row.line, place, step, count), step)
 
@@ -129,7 +129,7 @@ def slice_of(row: Row, place: int) -> Quantities:
 def lacking(row: Row, places: list[int]) -> tuple[int, int]:
     """What is missing for the least and for a full grant of some meters, over all payers, in atoms."""
     open_ = [row.open(payer) for payer in row.line.payers]
-    free = [row.purse(payer).available() for payer in row.line.payers]
+    free = [row.room(payer) for payer in row.line.payers]
     found = []
     mark = row.mark()
     for parts in (True, False):

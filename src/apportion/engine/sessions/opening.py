@@ -7,14 +7,15 @@ from datetime import datetime
 import msgspec
 
 from apportion.engine.charging import instant
-from apportion.engine.payers import payer_account
+from apportion.engine.converting import crew_of
+from apportion.engine.payers import session_account
 from apportion.engine.rating import Prepared, prepare
 from apportion.engine.sessions.contract import check_tariffs
 from apportion.engine.terms import ServiceTerms, Terms
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, refuse
 from apportion.ledger import proof
-from apportion.model.account import Account, Role
+from apportion.model.account import Account
 from apportion.model.ids import read_key
 from apportion.model.session import Meter, SessionLine, SessionPayer, SessionState
 from apportion.model.session_asked import PartAsked, SessionAsked, Units
@@ -38,8 +39,8 @@ def first_line(work: Work, terms: Terms, id: str, given: SessionAsked) -> Sessio
             fix="Give it session terms in the catalog, or send usage records.",
         )
     check_tariffs([prepared.deal.retail, *prepared.deal.pricers])
-    payers = [payer_account(work, terms, payer.payer, prepared.terms.asset) for payer in given.payers]
-    attributes, macs = _hidden(work, prepared, payers[0], id)
+    payers = [session_account(work, terms, payer.payer, prepared.terms) for payer in given.payers]
+    attributes, macs = _hidden(work, prepared, payers[0][0], id)
     asset = prepared.terms.asset
     work.asset(asset)
     return SessionLine(
@@ -47,8 +48,10 @@ def first_line(work: Work, terms: Terms, id: str, given: SessionAsked) -> Sessio
         through=work.at, asset=str(asset), catalog=terms.version, tariff=prepared.retail.tariff.id, since=work.at,
         attributes=attributes, macs=macs, meters=meters_of(work, prepared),
         payers=tuple(
-            SessionPayer(account.public, payer.weight, pays=payer.pays and payer.payer not in prepared.terms.exempt)
-            for account, payer in zip(payers, given.payers, strict=True)
+            SessionPayer(
+                account.public, payer.weight, payer.pays and payer.payer not in prepared.terms.exempt, rate=rate
+            )
+            for (account, rate), payer in zip(payers, given.payers, strict=True)
         ),
     )  # fmt: skip
 
@@ -92,12 +95,12 @@ def known_units(service: ServiceTerms, units: Units, field: str) -> None:
 
 def meters_of(work: Work, prepared: Prepared) -> tuple[Meter, ...]:
     """The meter of the whole service, and one for each part as its provider delivers it."""
-    asset = prepared.terms.asset
     found = [Meter("")]
-    for part, pricer in zip(prepared.route.parts, prepared.deal.pricers, strict=True):
-        account = work.keyed(part.key) or work.account(Role.PROVIDER, part.provider, asset)
+    rates = prepared.rates or [None] * len(prepared.route.parts)
+    whose = zip(prepared.route.parts, prepared.deal.pricers, crew_of(work, prepared), rates, strict=True)
+    for part, pricer, account, rate in whose:
         tariff = pricer.tariff.id if pricer is not None else ""
-        found.append(Meter(part.part, part.provider, account.public, tariff, began=work.at, since=work.at))
+        found.append(Meter(part.part, part.provider, account.public, tariff, began=work.at, since=work.at, rate=rate))
     return tuple(found)
 
 

@@ -171,7 +171,7 @@ def _credit_use(row: Row, payer: str, units: dict[str, Exact]) -> None:
     Raises:
         Refused: UNKNOWN_PAYER.
     """
-    account = row.work.payer(payer, row.contract.asset)
+    account = row.payer(payer)
     payers = list(row.line.payers)
     for place, one in enumerate(payers):
         if account is not None and one.account == account.public:

@@ -36,6 +36,8 @@ def reserve(row: Row, target: SessionLine, measures: Iterable[str]) -> None:
 def drawable_lines(row: Row) -> list[AllowanceLine]:
     """The allowances that may be drawn for the session now, as this change leaves them."""
     place = sole(row.line) if row.work.names.funded else -1
+    if place >= 0 and row.line.payers[place].rate is not None:
+        return []  # units were bought at prices of another currency
     funding = funding_of(row.work, read_number(row.line.payers[place].account)) if place >= 0 else None
     if funding is None or not funding.allowances:
         return []

@@ -10,36 +10,30 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from apportion.engine.charging import CHARGED, ZERO_RATED
+from apportion.engine.converting import conversion_entries, exchange_account, parted, said
 from apportion.engine.funding.purse import ALLOWANCE, ALTERNATE, Draw, Purse, stock_of
 from apportion.engine.sessions.bill import price_lines, replace
 from apportion.engine.sessions.contract import Contract, minus, payable, used, whole, written
 from apportion.engine.sessions.covers import settle, sole
-from apportion.engine.sessions.slice import Slice, cut, leftovers
+from apportion.engine.sessions.paid import Paid, abroad, together
+from apportion.engine.sessions.slice import Slice, converted_of, cut, leftovers
 from apportion.engine.terms import Terms
 from apportion.engine.value import hold_line
 from apportion.engine.work import Work, encode
 from apportion.ledger import holds, proof
 from apportion.ledger.booking import book, charge_movements, merge
 from apportion.model.account import Account, Role
-from apportion.model.charge import Charge, Portion, Share, TaxLine
+from apportion.model.charge import Charge, Conversion, Portion, Share, TaxLine
 from apportion.model.funding import AllowanceLine
 from apportion.model.hold import Hold
 from apportion.model.ids import key_id, read_number
 from apportion.model.journal import UsageLine
 from apportion.model.session import Meter, SessionLine, SessionPayer
 from apportion.model.usage import PartUse, PayerUse
-from apportion.money import Exact
+from apportion.money import Exact, parse_asset
 from apportion.money.exact import decimal_text
 
 _FOREVER = "9999-12-31T00:00:00.000000Z"  # a session's hold ends with the session, which is always due at some time
-
-
-class Paid(NamedTuple):
-    """``atoms`` of ``payer``'s share out of ``account``."""
-
-    payer: SessionPayer
-    account: Account
-    atoms: int
 
 
 class Mark(NamedTuple):
@@ -86,21 +80,52 @@ class Row:
     # funds
 
     def open(self, payer: SessionPayer) -> int:
-        """Atoms that are held for a payer's share."""
+        """For how many atoms of a payer's share there are holds."""
+        return self._covers(payer, self._held(payer))
+
+    def _held(self, payer: SessionPayer) -> int:
+        """Atoms of its own currency that are held for a payer's share."""
         return sum(self.work.hold(number).open for number in payer.holds)
+
+    def _covers(self, payer: SessionPayer, held: int) -> int:
+        """For how many atoms of a share so much pays: all that was paid is what all that was charged comes to."""
+        if payer.rate is None:
+            return held
+        return max(0, self.contract.covers(payer, payer.paid + held) - payer.charged)
+
+    def room(self, payer: SessionPayer) -> int:
+        """For how many more atoms of its share a payer has the value."""
+        free = self.purse(payer).available()
+        if payer.rate is None:
+            return free
+        held = self._held(payer)
+        return self._covers(payer, held + free) - self._covers(payer, held)
+
+    def payer(self, name: str) -> Account | None:
+        """The account by which somebody pays for this session, by its name."""
+        accounts = {payer.account: self.work.numbered(read_number(payer.account)) for payer in self.line.payers}
+        for asset in dict.fromkeys(self.work.asset_of(account) for account in accounts.values()):
+            found = self.work.payer(name, asset)
+            if found is not None and found.public in accounts:
+                return found
+        return None
 
     def purse(self, payer: SessionPayer) -> Purse:
         """Everything that a payer may draw on."""
         return Purse(self.work, self.work.numbered(read_number(payer.account)), self.line.service)
 
     def hold(self, place: int, atoms: int) -> None:
-        """Set aside ``atoms`` more for a payer.
+        """Set aside value for ``atoms`` more of a payer's share.
 
         Raises:
             Refused: INSUFFICIENT_FUNDS, with nothing changed.
         """
         payer = self.line.payers[place]
         purse = self.purse(payer)
+        if payer.rate is not None:
+            held = self._held(payer)
+            whole = payer.charged + self._covers(payer, held) + atoms
+            atoms = max(0, self.contract.to_hold(payer, whole) - payer.paid - held)
         draws = purse.draw(atoms)
         purse.reserve(draws)
         numbers, periods = [], dict(payer.periods)
@@ -192,12 +217,8 @@ class Row:
         if found is None:
             return
         paid = self._unload(found)
-        paid += [
-            Paid(payer, account, atoms)
-            for place, share in enumerate(found.shares)
-            for payer in (self.line.payers[place],)
-            for account, atoms in self._capture(place, share)
-        ]
+        for place, share in enumerate(found.shares):
+            paid += self._pay(place, share, found.paid[place])
         self._book(found, paid)
         kept = {payer.account: payer for payer in self.line.payers}
         payers = tuple(
@@ -211,9 +232,20 @@ class Row:
         """Take what was bought out of the allowances."""
         self.put(found.bought.stocks)
         return [
-            Paid(self.line.payers[sole(self.line)], self.work.numbered(read_number(name)), atoms)
+            Paid(self.line.payers[sole(self.line)], self.work.numbered(read_number(name)), atoms, atoms)
             for name, atoms in found.bought.draws
         ]
+
+    def _pay(self, place: int, share: int, paid: int) -> list[Paid]:
+        """Take a share out of a payer's holds; what is ``paid`` of it where its account has another currency."""
+        payer = self.line.payers[place]
+        if payer.rate is None:
+            return [Paid(payer, account, atoms, atoms) for account, atoms in self._capture(place, share)]
+        taken = self._capture(place, paid)
+        if share and not taken:
+            taken = [(self.work.numbered(read_number(payer.account)), 0)]
+        parts = parted(share, [atoms for _, atoms in taken])
+        return [Paid(payer, *one, part) for one, part in zip(taken, parts, strict=True)]
 
     def _capture(self, place: int, atoms: int) -> list[tuple[Account, int]]:
         """Take a share out of a payer's holds, the oldest first."""
@@ -236,7 +268,10 @@ class Row:
     def settle(self) -> None:
         """The session is over: what rounding kept from each goes to the accounts, as that of single charges does."""
         for account, residue in leftovers(self.contract, self.line):
-            if account:
+            if account.startswith("exchange "):
+                other = parse_asset(account.removeprefix("exchange "))
+                self.work.keep(exchange_account(self.work, other), residue)
+            elif account:
                 self.work.keep(self.work.numbered(read_number(account)), residue)
             else:
                 self.work.keep(self.work.account(Role.PLATFORM, "fees", self.contract.asset), residue)
@@ -246,18 +281,20 @@ class Row:
         work, contract, line = self.work, self.contract, self.line
         asset, scale = contract.asset, contract.asset.scale
         key = proof.record_key(line.id, str(found.after.slices))
-        portions = [
-            (work.numbered(read_number(meter.account)), atoms)
-            for meter, atoms in zip(line.meters[1:], found.portions, strict=True)
-        ]
+        portions, others = abroad(work, contract, line, (found, paid))
         platform = work.account(Role.PLATFORM, "fees", asset)
+        home = exchange_account(work, asset) if others else platform
         taxes = [(work.account(Role.TAX, f"{tax.name}@{tax.rate}", asset), tax.amount) for tax in found.taxes]
         unpaid = found.total if not paid else 0
         sponsor = None
         if found.sponsored + unpaid:
             sponsor = work.account(Role.SPONSOR, contract.terms.sponsor, asset), found.sponsored + unpaid
         movements = charge_movements(
-            [(one.account, one.atoms) for one in paid], portions, (platform, found.platform), taxes, sponsor
+            [(one.account if one.payer.rate is None else home, one.share) for one in paid],
+            portions,
+            (platform, found.platform),
+            taxes,
+            sponsor,
         )
         usage = self._usage(found, key)
         self._keys.append((key, usage.state, bytes.fromhex(usage.digest)))
@@ -268,6 +305,8 @@ class Row:
             )
             self.lines.append(encode(entry))
             work.touch_all(movements)
+        entries, keys = conversion_entries(work, key_id("chg", key), others, forced=False)
+        self.add(entries, keys)
         if contract.terms.service.guard:
             self.below_cost += found.sponsored
         self._before = line
@@ -308,15 +347,24 @@ class Row:
             allocation=contract.terms.service.allocate if len(line.payers) > 1 else "",
             lines=price_lines(contract, self._before, line),
             portions=tuple(
-                Portion(m.part, m.provider, m.account, due.over(Exact(unit)).text(), text(atoms), m.tariff)
-                for m, due, atoms in zip(line.meters[1:], dues, found.portions, strict=True)
+                Portion(
+                    m.part, m.provider, m.account, due.over(Exact(unit)).text(), text(atoms), m.tariff, (), converted
+                )
+                for m, due, atoms, converted in zip(
+                    line.meters[1:], dues, found.portions, converted_of(contract, line, found), strict=True
+                )
             ),
             shares=tuple(
-                Share(one.account.public, text(one.atoms), "", *self._drawn(one)) for one in _together(paid)
+                Share(one.account.public, text(one.share), "", *self._drawn(one), converted=self._said(one))
+                for one in together(paid)
             ),
             taxes=tuple(TaxLine(tax.name, tax.rate, text(tax.base), text(tax.amount)) for tax in found.taxes),
             allowances=found.bought.covered,
         )  # fmt: skip
+
+    def _said(self, one: Paid) -> Conversion | None:
+        rate = one.payer.rate
+        return None if rate is None else said(rate, self.contract.paid_asset(one.payer), one.atoms)
 
     def _drawn(self, one: Paid) -> tuple[str, str]:
         source = self._source(one.payer, one.account)
@@ -327,12 +375,3 @@ class Row:
             return ""
         known = {Role.PAYER: ALTERNATE, Role.DEFERRED: ALLOWANCE}
         return known.get(account.role, account.role.value)
-
-
-def _together(paid: list[Paid]) -> list[Paid]:
-    """One share for each payer and account."""
-    found: dict[tuple[str, str], Paid] = {}
-    for one in paid:
-        key = (one.payer.account, one.account.public)
-        found[key] = one._replace(atoms=one.atoms + (found[key].atoms if key in found else 0))
-    return list(found.values())

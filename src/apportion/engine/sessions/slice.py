@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from apportion.engine.converting import said
 from apportion.engine.sessions.bill import Bill, bill, replace
 from apportion.engine.sessions.contract import ZERO, Contract, minus, parsed, read
 from apportion.engine.sessions.covers import NOTHING, Bought, sole
-from apportion.model.session import SessionLine, SessionPayer, TaxSum
-from apportion.money import Exact, common, hand_out, residues
+from apportion.model.charge import Conversion
+from apportion.model.session import Meter, SessionLine, SessionPayer, TaxSum
+from apportion.money import Asset, Exact, common, hand_out, residues
 from apportion.money.rounding import nearest
 from apportion.stages.rate.amounts import within
 
@@ -23,7 +25,8 @@ class Slice(NamedTuple):
 
     ``portions`` follow the meters after the first, ``shares`` the payers, in money; ``bought`` is what comes out of
     allowances, for the one who pays alone. ``sponsored`` is what the providers cost beyond the fee. ``after`` is the
-    session with all of it booked.
+    session with all of it booked. ``own`` are the portions of those who earn in another currency, in that, and
+    ``paid`` the shares of those who pay in another.
     """
 
     net: int
@@ -35,6 +38,8 @@ class Slice(NamedTuple):
     now: Bill
     after: SessionLine
     bought: Bought = NOTHING
+    own: tuple[int | None, ...] = ()
+    paid: tuple[int, ...] = ()
 
     @property
     def total(self) -> int:
@@ -72,14 +77,44 @@ def cut(contract: Contract, line: SessionLine, limit: int | None, bought: Bought
     portions, platform = _portions(line, now, net + sponsored, line.sponsored + sponsored)
     shares = share_out(contract, line, total, line_total(line) + total)
     meters = [replace(m, credited=m.credited + atoms) for m, atoms in zip(line.meters[1:], portions, strict=True)]
-    payers = [replace(p, charged=p.charged + atoms) for p, atoms in zip(line.payers, shares, strict=True)]
+    own, meters = _abroad(contract, meters, now.earned)
+    payers = [
+        replace(p, charged=p.charged + atoms, paid=contract.paid(p, p.charged + atoms))
+        for p, atoms in zip(line.payers, shares, strict=True)
+    ]
+    paid = tuple([p.paid - old.paid for p, old in zip(payers, line.payers, strict=True)])
     if bought.atoms:
         shares[sole(line)] -= bought.atoms
     after = replace(
         line, meters=(line.meters[0], *meters), payers=tuple(payers), net=now.net, taxes=now.taxes,
         platform=line.platform + platform, sponsored=line.sponsored + sponsored, slices=line.slices + 1,
     )  # fmt: skip
-    return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought)
+    return Slice(net, taxes, portions, platform, sponsored, shares, now, after, bought, own, paid)
+
+
+def _abroad(contract: Contract, meters: list[Meter], earned: list[Exact]) -> tuple[tuple[int | None, ...], list[Meter]]:
+    """What those earn now who earn in another currency: what is due so far, rounded once, less what was booked."""
+    own, after = list[int | None](), list[Meter]()
+    for meter, exact in zip(meters, earned, strict=True):
+        due = contract.own_due(meter, exact)
+        away = contract.own_asset(meter) is not None
+        paid = nearest(due.num, due.den) if away else 0
+        own.append(paid - meter.paid if away else None)
+        after.append(replace(meter, paid=paid))
+    return tuple(own), after
+
+
+def converted_of(contract: Contract, line: SessionLine, found: Slice) -> list[Conversion | None]:
+    """By meter after the first, what a slice converts of its portion; ``line`` is the session before it."""
+    conversions = list[Conversion | None]()
+    for meter, exact, own in zip(line.meters[1:], found.now.earned, found.own, strict=True):
+        asset = contract.own_asset(meter)
+        if asset is None or own is None or meter.rate is None:
+            conversions.append(None)
+            continue
+        due = (contract.own_due(meter, exact) - Exact(meter.paid)).over(Exact(asset.unit))
+        conversions.append(said(meter.rate, asset, own, due.reduced()))
+    return conversions
 
 
 def _less_by(now: Bill, over: int) -> Bill:
@@ -138,18 +173,34 @@ def ranks(ids: Sequence[object]) -> list[int]:
     return [*found, len(ids)]
 
 
+def exchange_name(asset: Asset) -> str:
+    """What stands for the exchange account of an asset among accounts by their ids."""
+    return f"exchange {asset}"
+
+
 def leftovers(contract: Contract, line: SessionLine) -> list[tuple[str, int]]:
-    """What rounding kept from each account (10^−9 atoms) when a session ends; the platform's has no name here."""
+    """What rounding kept from each account (10^−9 atoms) when a session ends; the platform's has no name here.
+
+    Exchange accounts go by ``exchange_name``.
+    """
     now = bill(contract, line)._replace(net=line.net)
     nums, den = platform_last(line, now, line.sponsored)
     kept = residues(nums, den, [0] * len(nums))
-    found = [*zip([meter.account for meter in line.meters[1:]], kept[:-1], strict=True), ("", kept[-1])]
+    found = [("", kept[-1])]
+    for meter, gone, exact in zip(line.meters[1:], kept, now.earned, strict=False):
+        asset = contract.own_asset(meter)
+        found.append((meter.account if asset is None else exchange_name(contract.asset), gone))
+        if asset is not None:
+            due = contract.own_due(meter, exact)
+            mine = residues([due.num], due.den, [meter.paid])[0]
+            found += [(meter.account, mine), (exchange_name(asset), -mine)]
     if len(line.payers) > 1 and any(payer.pays for payer in line.payers):
-        exact = owed(contract, line, line_total(line))
-        nums, den = common([o - Exact(p.charged) for o, p in zip(exact, line.payers, strict=True)])
-        gone = residues(nums, den, [0] * len(nums))
-        found += [(payer.account, -kept) for payer, kept in zip(line.payers, gone, strict=True)]
-    return [(account, kept) for account, kept in found if kept]
+        owes = owed(contract, line, line_total(line))
+        nums, den = common([o - Exact(p.charged) for o, p in zip(owes, line.payers, strict=True)])
+        given = residues(nums, den, [0] * len(nums))
+        here = exchange_name(contract.asset)
+        found += [(here if p.rate else p.account, -part) for p, part in zip(line.payers, given, strict=True)]
+    return [(account, part) for account, part in found if part]
 
 
 # ── payers ──

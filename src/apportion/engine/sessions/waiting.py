@@ -132,8 +132,9 @@ def _lend(row: Row) -> None:
         known = row.work.course(id)
         if not payer.pays or payer.left or (known and msgspec.json.decode(known, type=GraceLine).session):
             continue
-        _credit(row, account, limit)
-        grace = GraceLine(id=id, at=row.work.at, account=account.public, session=row.line.id, limit=limit)
+        lent = row.contract.to_hold(payer, limit)
+        _credit(row, account, lent)
+        grace = GraceLine(id=id, at=row.work.at, account=account.public, session=row.line.id, limit=lent)
         row.lines.append(row.work.move(grace))
 
 
@@ -151,7 +152,7 @@ def repay(row: Row) -> None:
 def _credit(row: Row, account: Account, atoms: int) -> None:
     account.credit = (account.credit or 0) + atoms
     row.work.touch(account)
-    text = decimal_text(account.credit, row.contract.asset.scale)
+    text = decimal_text(account.credit, row.work.asset_of(account).scale)
     row.lines.append(encode(CreditLine(account.public, row.work.at, text)))
 
 
@@ -164,6 +165,7 @@ def accept(row: Row, account: Account, amount: str) -> None:
     offer = row.line.offer
     assert offer is not None
     read_key(offer.id)
-    atoms = Money.parse(amount or offer.needed, row.contract.asset).atoms
-    unit = payments.minor_unit(row.contract.asset)
+    payer = next(payer for payer in row.line.payers if payer.account == account.public)
+    atoms = row.contract.to_hold(payer, Money.parse(amount or offer.needed, row.contract.asset).atoms)
+    unit = payments.minor_unit(row.work.asset_of(account))
     payments.order(row.work, account, -(-atoms // unit) * unit, offer.id)

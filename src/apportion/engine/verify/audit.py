@@ -9,6 +9,7 @@ import msgspec
 import tzdata
 from blake3 import blake3
 
+from apportion.engine.converting import CONVERSION, conversion_key
 from apportion.engine.credit.trails import CORRECTION
 from apportion.engine.query import AnyLine
 from apportion.engine.verify.books import Books, Wrong
@@ -64,7 +65,7 @@ from apportion.model.talks import NegotiationLine
 from apportion.model.usage import UsageClass
 
 DONE = ("charged", "zero-rated")
-LONE = (SessionLine, CorrectedLine, RepricedLine)  # they end a charge, which may have no entry
+Booked = tuple[dict[str, int] | None, str]
 Keyed = UsageLine | Charge | Entry | StatementLine | SettlementLine
 
 
@@ -133,12 +134,17 @@ class Audit:
         keyed: list[Keyed] = []
         usage: UsageLine | None = None
         charge: Charge | None = None
+        booked: Booked = (None, "")  # legs of the charge at hand, and when
         at = 0
         for index, raw in enumerate(row.lines):
             line: Any = None
             try:
                 line = self._decode(raw)
                 kind = type(line)
+                if charge is not None and not (kind is Entry and line.cause == charge.id):  # it has no more entries
+                    whole, done, legs = charge, usage, booked if booked[1] else (None, _drawn_at(line))
+                    charge, usage, booked = None, None, (None, "")
+                    self._rest(row, at, whole, done, legs)
                 if isinstance(line, CourseLine):
                     self.courses[line.id] = (line.due, blake3(raw).digest(16))
                     self.payments.course(row, index, line)
@@ -147,9 +153,6 @@ class Audit:
                     self.settlings.course(row, index, line)
                     self.disputes.course(row, index, line)
                     self.levels.course(row, index, line)
-                    if charge is not None and isinstance(line, AllowanceLine | CapLine):  # nothing was to be moved
-                        pending, done, charge, usage = charge, usage, None, None
-                        self._charge(row, at, pending, done, (None, line.at))
                     self.funding.course(row, index, line)
                 if kind is UsageLine:
                     keyed.append(line)
@@ -157,21 +160,14 @@ class Audit:
                 elif kind is Charge:
                     keyed.append(line)
                     self.disputes.charge(line)
-                    before, charge, index, at = charge, line, at, index
-                    if before is not None:
-                        self._charge(row, index, before, usage)
-                        usage = None
+                    charge, at = line, index
                 elif kind is Entry and charge is not None and line.cause == charge.id:
-                    legs = self._charge_entry(row, index, line), line.at
-                    line, index, done, charge = charge, at, usage, None
-                    usage = None
-                    self._charge(row, index, line, done, legs)
+                    booked = {**(booked[0] or {}), **self._charge_entry(row, index, line)}, line.at
+                    if line.kind == CONVERSION:
+                        keyed.append(line)
                 else:
                     if kind in (Entry, StatementLine, SettlementLine):
                         keyed.append(line)
-                    if kind in LONE and charge is not None:  # one for which nothing was to be moved
-                        before, charge, done, usage = charge, None, usage, None
-                        self._charge(row, at, before, done)
                     check = self._plain.get(kind)
                     if check is not None:
                         check(row, index, line)
@@ -179,7 +175,7 @@ class Audit:
                         self.credits.take(row, index, line)
             except Exception as error:  # whatever a forger wrote becomes a finding, never a crash
                 self._wrong(row, index, line, error)
-        self._rest(row, at, charge, usage)
+        self._rest(row, at, charge, usage, booked)
         self._row_ends(row)
         return keyed
 
@@ -196,11 +192,11 @@ class Audit:
         self.repriced.row_ends(row)
         self.levels.row_ends()
 
-    def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None) -> None:
+    def _rest(self, row: Row, at: int, charge: Charge | None, usage: UsageLine | None, booked: Booked) -> None:
         """What a row leaves open: a charge without an entry, when nothing was to be moved; a usage without a charge."""
         if charge is not None:
             try:
-                self._charge(row, at, charge, usage)
+                self._charge(row, at, charge, usage, booked)
             except Exception as error:  # as above
                 self._wrong(row, at, charge, error)
         elif usage is not None:
@@ -230,7 +226,10 @@ class Audit:
         return line
 
     def _charge_entry(self, row: Row, index: int, line: Entry) -> dict[str, int]:
-        if line.kind == "charge" and line.id[3:] != line.cause[3:]:
+        key = line.cause[3:] if line.kind == "charge" else ""
+        if line.kind == CONVERSION:
+            key = "_" + conversion_key(line.cause, line.asset.partition("/")[0]).hex()
+        if key and line.id[3:] != key:
             self.findings.add("entry", row.place(index), line.id, f"is not named after its cause {line.cause}.")
         legs = self.books.entry(row, index, line)
         self.settlings.entry(row, index, line, legs)
@@ -245,7 +244,7 @@ class Audit:
         index: int,
         line: Charge,
         usage: UsageLine | None,
-        booked: tuple[dict[str, int] | None, str] = (None, ""),
+        booked: Booked = (None, ""),
     ) -> None:
         """Check a charge with the legs of its entry and when it was booked, as far as anything was."""
         legs, at = booked
@@ -275,7 +274,7 @@ class Audit:
 
     def _alone(self, row: Row, index: int, line: Entry) -> None:
         """An entry by itself; one that claims to be a charge's must stand beside it."""
-        if line.cause.startswith("chg_") or line.kind == "charge":
+        if line.cause.startswith("chg_") or line.kind in ("charge", CONVERSION):
             self.findings.add("no_cause", row.place(index), line.id, f"its cause {line.cause} is not beside it.")
         legs = self.books.entry(row, index, line)
         self.payments.entry(row, index, line, legs)
@@ -284,6 +283,8 @@ class Audit:
         self.statements.entry(row, index, line, legs)
         self.settlings.entry(row, index, line, legs)
         self.disputes.entry(row, index, line, legs)
+        if line.kind != "true-up" and any(self.books.standing(one).line.role == "exchange" for one in legs):
+            self.findings.add("exchange", row.place(index), line.id, "moves an exchange account, and converts nothing.")
         if line.kind == "true-up":
             self.closings.trued_up(row, index, line, legs)
 
@@ -316,6 +317,11 @@ class Audit:
             not findings.count, findings.list, self.records, self.books.entries, self.charges.count,
             chain.n, chain.head.hex(), chain.signed_until, findings.count, notes,
         )  # fmt: skip
+
+
+def _drawn_at(line: Any) -> str:
+    """When what stands beside a charge without an entry was drawn for it."""
+    return str(line.at) if isinstance(line, AllowanceLine | CapLine) else ""
 
 
 class KeySet:

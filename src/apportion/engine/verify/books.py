@@ -11,7 +11,7 @@ from apportion.model.journal import AccountLine, AssetLine, Balance, CreditLine,
 from apportion.money import ATOMS_MAX
 from apportion.money.exact import decimal_text
 
-_PAID = ("charge", "allowance")  # entries for which a payer must have the value
+_PAID = ("charge", "allowance", "conversion")  # entries for which a payer must have the value
 
 
 class Wrong(Exception):

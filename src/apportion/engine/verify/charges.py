@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from apportion.engine.converting import OWNER
 from apportion.engine.verify.books import Books, Wrong, atoms
 from apportion.engine.verify.verdict import Findings, Row
-from apportion.model.charge import Charge
+from apportion.model.charge import Charge, Conversion
 from apportion.model.journal import UsageLine
 from apportion.money.exact import decimal_text
 
 
 class Amounts:
-    """A charge's amounts in atoms."""
+    """A charge's amounts in atoms; ``earned`` and ``paid`` are its portions and shares in the accounts' currencies."""
 
-    __slots__ = ("amount", "platform", "portions", "scale", "shares", "sponsored", "tax", "taxes", "total")
+    __slots__ = (
+        "amount", "earned", "paid", "platform", "portions", "scale", "shares", "sponsored", "tax", "taxes", "total",
+    )  # fmt: skip
 
-    def __init__(self, charge: Charge, scale: int) -> None:
+    def __init__(self, charge: Charge, scale: int, scale_of: Callable[[str], int | None]) -> None:
         self.scale = scale
         self.amount = atoms(charge.amount, scale)
         self.total = atoms(charge.total, scale)
@@ -24,6 +29,14 @@ class Amounts:
         self.portions = [atoms(portion.amount, scale) for portion in charge.portions]
         self.shares = [atoms(share.amount, scale) for share in charge.shares]
         self.taxes = [atoms(tax.amount, scale) for tax in charge.taxes]
+        self.earned, self.paid = self.portions, self.shares
+        if charge.conversions:
+            self.earned = [
+                _own(one.converted, mine, scale_of) for one, mine in zip(charge.portions, self.portions, strict=True)
+            ]
+            self.paid = [
+                _own(one.converted, mine, scale_of) for one, mine in zip(charge.shares, self.shares, strict=True)
+            ]
 
 
 class Charges:
@@ -40,7 +53,7 @@ class Charges:
         scale = self.books.scale(charge.currency)
         if scale is None:
             raise Wrong("unknown_asset", f"{charge.currency[:60]!r} is not in the books.")
-        sums = Amounts(charge, scale)
+        sums = Amounts(charge, scale, self.books.scale)
         wrong = _sums(sums, one_sign=not charge.origin)
         if wrong:
             self.findings.add("charge", row.place(index), charge.id, wrong)
@@ -52,12 +65,12 @@ class Charges:
     def _movements(self, charge: Charge, sums: Amounts) -> dict[str, int]:
         """Which account must have moved by how much."""
         moved: dict[str, int] = {}
-        for share, amount in zip(charge.shares, sums.shares, strict=True):
+        for share, amount in zip(charge.shares, sums.paid, strict=True):
             moved[share.account] = moved.get(share.account, 0) - amount
         if sums.sponsored:
             self._owned(charge.sponsor, "sponsor", None)
             moved[charge.sponsor] = moved.get(charge.sponsor, 0) - sums.sponsored
-        for portion, amount in zip(charge.portions, sums.portions, strict=True):
+        for portion, amount in zip(charge.portions, sums.earned, strict=True):
             self._owned(portion.account, "provider", portion.provider)
             moved[portion.account] = moved.get(portion.account, 0) + amount
         if sums.platform:
@@ -67,12 +80,40 @@ class Charges:
         for tax, amount in zip(charge.taxes, sums.taxes, strict=True):
             account = self.books.chart.get(("tax", f"{tax.name}@{tax.rate}", asset), f"tax {tax.name}@{tax.rate}")
             moved[account] = moved.get(account, 0) + amount
+        if charge.conversions:
+            self._exchanged(charge, sums, moved, asset)
         return {account: amount for account, amount in moved.items() if amount}
+
+    def _exchanged(self, charge: Charge, sums: Amounts, moved: dict[str, int], asset: str) -> None:
+        """What crosses from one currency into another lies on the exchange accounts of both."""
+        pairs = [(p.converted, a, b) for p, a, b in zip(charge.portions, sums.portions, sums.earned, strict=True)]
+        pairs += [(s.converted, -a, -b) for s, a, b in zip(charge.shares, sums.shares, sums.paid, strict=True)]
+        for conversion, home, away in pairs:
+            if conversion is not None:
+                other = f"{conversion.currency}/{self.books.scale(conversion.currency)}"
+                for name, amount in ((asset, home), (other, -away)):
+                    account = exchange_of(self.books, name)
+                    moved[account] = moved.get(account, 0) + amount
 
     def _owned(self, account: str, role: str, name: str | None) -> None:
         line = self.books.standing(account).line
         if line.role != role or (name is not None and line.name != name):
             raise Wrong("charge", f"{account} is no {role} account of {name or 'the platform'}.")
+
+
+def _own(conversion: Conversion | None, amount: int, scale_of: Callable[[str], int | None]) -> int:
+    """An amount in the currency of its account, in atoms."""
+    if conversion is None:
+        return amount
+    scale = scale_of(conversion.currency)
+    if scale is None:
+        raise Wrong("unknown_asset", f"{conversion.currency[:60]!r} is not in the books.")
+    return atoms(conversion.amount, scale)
+
+
+def exchange_of(books: Books, asset: str) -> str:
+    """The exchange account of an asset as the books have it; what is none where there is none."""
+    return books.chart.get(("exchange", OWNER, asset), f"exchange {asset}")
 
 
 def _sums(sums: Amounts, *, one_sign: bool) -> str:

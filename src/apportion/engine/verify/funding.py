@@ -101,7 +101,7 @@ class Fundings:
             return
         covered = self._covered(place, usage, charge, prepared, at)
         stored: dict[str, list[Drawn]] = {}
-        for share, amount in zip(charge.shares, sums.shares, strict=True):
+        for share, amount in zip(charge.shares, sums.paid, strict=True):
             stored.setdefault(share.bearer, []).append((share.account, amount, share.source))
         before = _Before(self.books, legs)
         for payer in usage.payers:
@@ -191,7 +191,9 @@ class Fundings:
 
     def _covered(self, place: str, usage: UsageLine, charge: Charge, prepared: Prepared, at: str) -> list[Drawn]:
         """What allowances covered, against what they must have; the draws on their deferred accounts."""
-        line = self.lines.get(usage.payers[0].payer)
+        payer = usage.payers[0].payer
+        home = self.books.standing(payer).line.asset == str(prepared.terms.asset)
+        line = self.lines.get(payer) if home else None
         lines = [
             one
             for id in (line.allowances if line is not None and single(prepared) else ())

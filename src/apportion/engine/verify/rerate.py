@@ -18,6 +18,7 @@ from apportion.engine.rating import Given, Prepared, Rated, prepare, rate
 from apportion.engine.terms import Terms
 from apportion.engine.verify.books import Books, Wrong
 from apportion.engine.verify.charges import Amounts
+from apportion.engine.verify.converted import Converting
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.errors import Refused
 from apportion.model.catalog import Catalog
@@ -80,8 +81,13 @@ class Rerating:
         if differing:
             self.findings.add("rating", place, charge.id, differing)
         shares = self._shares(place, usage, charge, sums, prepared, rated)
+        converting = None
+        if prepared.rates or charge.conversions:
+            converting = Converting(self.books, charge, sums, prepared, rated)
+            for wrong in converting.wrong():
+                self.findings.add("conversion", place, charge.id, wrong)
         self._move(prepared, rated, payer)
-        self._keep(prepared, charge, sums, rated, shares)
+        self._keep(prepared, charge, sums, rated, shares, converting)
         return prepared
 
     def cap(self, provider: str, currency: str) -> str | None:
@@ -154,12 +160,20 @@ class Rerating:
                 self.totals[payer, prefix + name] = value.reduced()
 
     def _keep(
-        self, prepared: Prepared, charge: Charge, sums: Amounts, rated: Rated, shares: list[tuple[str, int]]
+        self,
+        prepared: Prepared,
+        charge: Charge,
+        sums: Amounts,
+        rated: Rated,
+        shares: list[tuple[str, int]],
+        converting: Converting | None,
     ) -> None:
         kept = rated.split.kept
         owners = {(portion.part, portion.provider): portion.account for portion in charge.portions}
         parts = prepared.route.parts
         found = [(owners.get((p.part, p.provider), ""), gone) for p, gone in zip(parts, kept, strict=False)]
+        if converting is not None:
+            found, shares = converting.kept(found, shares)
         found.append((charge.platform_account, kept[-1]))
         if sums.sponsored:
             found.append((charge.sponsor, -sum(kept)))

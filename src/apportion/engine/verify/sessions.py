@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import msgspec
 
+from apportion.engine.converting import parted, said
 from apportion.engine.funding.purse import ALLOWANCE
 from apportion.engine.sessions.bill import advance, bill, price_lines, replace
 from apportion.engine.sessions.contract import ZERO, Contract, parsed, read
 from apportion.engine.sessions.covers import settle, sole
-from apportion.engine.sessions.slice import Slice, cut, leftovers, line_total
+from apportion.engine.sessions.slice import Slice, converted_of, cut, leftovers, line_total
+from apportion.engine.terms import Terms
 from apportion.engine.verify.books import Books, Wrong, atoms
-from apportion.engine.verify.charges import Amounts
+from apportion.engine.verify.charges import Amounts, exchange_of
 from apportion.engine.verify.funding import Fundings
 from apportion.engine.verify.plans import Plans
 from apportion.engine.verify.rerate import Rerating
 from apportion.engine.verify.verdict import Findings, Row
 from apportion.errors import Refused
-from apportion.model.charge import Charge
+from apportion.model.charge import Charge, Conversion
 from apportion.model.ids import number_id
 from apportion.model.journal import UsageLine
 from apportion.model.session import Cover, Meter, SessionLine, SessionState
-from apportion.money import Exact
+from apportion.money import Exact, parse_asset
 
 PREFIX = "ses_"
 _CLOSED = SessionState.CLOSED
@@ -69,7 +71,7 @@ class Sessions:
         else:
             booked = None
         before, place = self._lines.get(line.id), row.place(index)
-        wrong = self._order(before, line)
+        wrong = self._order(before, line) or self._rates(before, line)
         if wrong:
             self.findings.add("session", place, line.id, wrong)
         self.plans.follows(place, before, line)
@@ -110,6 +112,34 @@ class Sessions:
             if any(counters.get(m, ZERO) < units for m, units in read(old.used).items()):
                 return f"a counter of {old.provider or 'the whole'} went down."
         return "" if len(line.meters) >= len(before.meters) else "a meter is gone."
+
+    def _rates(self, before: SessionLine | None, line: SessionLine) -> str:
+        """A meter keeps its rate; a new one has that in force when it was opened."""
+        known = before.meters if before is not None else ()
+        for old, new in zip(known, line.meters, strict=False):
+            if old.rate != new.rate:
+                return f"the rate of {new.provider} changed."
+        terms = self.rerating.terms(line.catalog)
+        home = terms.service(line.service).asset.code
+        for meter in line.meters[max(1, len(known)) :]:
+            priced = terms.pricer(meter.tariff).currency if meter.tariff else home
+            rate = None if priced == home else terms.rates.find(priced, home, parsed(line.at))
+            if meter.rate != rate:
+                return f"the rate of {meter.provider} is {meter.rate}, in the catalog {rate}."
+        return self._payer_rates(before, line, terms)
+
+    def _payer_rates(self, before: SessionLine | None, line: SessionLine, terms: Terms) -> str:
+        known = {payer.account: payer.rate for payer in (before.payers if before is not None else ())}
+        home = terms.service(line.service).asset
+        for payer in line.payers:
+            other = parse_asset(self.books.standing(payer.account).line.asset)
+            if payer.account in known:
+                rate = known[payer.account]
+            else:
+                rate = None if other == home else terms.rates.find(home.code, other.code, parsed(line.at))
+            if payer.rate != rate:
+                return f"the rate of {payer.account} is {payer.rate}, in the catalog {rate}."
+        return ""
 
     def _contract(self, line: SessionLine) -> Contract:
         return Contract(line, self.rerating.terms(line.catalog))
@@ -152,6 +182,7 @@ class Sessions:
             ("sponsored", sums.sponsored, found.sponsored + unpaid),
             ("tax", sums.taxes, [tax.amount for tax in found.taxes]),
             ("portions", sums.portions, found.portions),
+            ("converted", [p.converted for p in charge.portions], converted_of(self._contract(line), line, found)),
             ("parts", [(p.part, p.provider, p.account, p.tariff) for p in charge.portions], _parts(line.meters[1:])),
             ("number", booked.usage.id, str(found.after.slices)),
             ("allowances", charge.allowances, found.bought.covered),
@@ -167,14 +198,36 @@ class Sessions:
             shares[owner] = shares.get(owner, 0) + amount
         due = {p.account: atoms_ for p, atoms_ in zip(line.payers, found.shares, strict=True)}
         due[line.payers[sole(line)].account] += found.bought.atoms
-        return "" if not charge.shares or shares == due else f"the shares are {shares}, computed again {due}."
+        if charge.shares and shares != due:
+            return f"the shares are {shares}, computed again {due}."
+        return self._paid(found, line, booked)
+
+    def _paid(self, found: Slice, line: SessionLine, booked: Booked) -> str:
+        """What is wrong with what payers paid in other currencies, in words."""
+        contract = self._contract(line)
+        mine = list(zip(booked.charge.shares, booked.sums.shares, booked.sums.paid, strict=True))
+        for payer, due in zip(line.payers, found.paid, strict=True):
+            own = [one for one in mine if one[0].bearer == payer.account]
+            paid = [atoms_ for _, _, atoms_ in own]
+            told = [share.converted for share, _, _ in own]
+            again: list[Conversion | None] = [None] * len(own)
+            if payer.rate is not None:
+                again = [said(payer.rate, contract.paid_asset(payer), atoms_) for atoms_ in paid]
+                if sum(paid) != due or [share for _, share, _ in own] != parted(sum(s for _, s, _ in own), paid):
+                    return f"{payer.account} paid {paid}, computed again {due} (atoms)."
+            if told != again:
+                return f"{payer.account} paid {told}, computed again {again}."
+        return ""
 
     def _sums(self, place: str, after: SessionLine, line: SessionLine) -> None:
         """What was booked so far moves by slices alone."""
         same = ("net", "taxes", "platform", "sponsored", "slices")
         moved = any(getattr(after, name) != getattr(line, name) for name in same)
         moved = moved or any(a.credited != b.credited for a, b in zip(after.meters, line.meters, strict=False))
-        moved = moved or any(a.charged != b.charged for a, b in zip(after.payers, line.payers, strict=False))
+        moved = moved or any(a.paid != b.paid for a, b in zip(after.meters, line.meters, strict=False))
+        moved = moved or any(
+            (a.charged, a.paid) != (b.charged, b.paid) for a, b in zip(after.payers, line.payers, strict=False)
+        )
         if moved:
             self.findings.add("session", place, line.id, "its sums are not those of its slices.")
 
@@ -200,6 +253,8 @@ class Sessions:
     def _settle(self, after: SessionLine) -> None:
         """What rounding kept when it ended."""
         for account, kept in leftovers(self._contract(after), after):
+            if account.startswith("exchange "):
+                account = exchange_of(self.books, account.removeprefix("exchange "))
             self.rerating.keep(account or self.books.chart[("platform", "fees", after.asset)], kept)
 
     def _holds(self, place: str, line: SessionLine) -> None:

@@ -19,7 +19,18 @@ def balance(
     /,
     *,
     role: Literal[
-        "", "payer", "provider", "platform", "tax", "sponsor", "rounding", "cash", "bucket", "deferred", "clearing"
+        "",
+        "payer",
+        "provider",
+        "platform",
+        "tax",
+        "sponsor",
+        "rounding",
+        "cash",
+        "bucket",
+        "deferred",
+        "clearing",
+        "exchange",
     ] = "",
     place: Place = PLACE,
     answer: TableAnswer = TABLE,
@@ -33,7 +44,7 @@ def balance(
     Args:
         account: An account id or the name of a party; all accounts when not given.
         role: Only accounts of this role: payer, provider, platform, tax, sponsor, rounding, cash, bucket,
-            deferred or clearing.
+            deferred, clearing or exchange.
     """
     with reading(place) as books:
         views = known(books, account, role) if account else books.accounts(role=role)

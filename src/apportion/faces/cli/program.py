@@ -16,6 +16,7 @@ from apportion.faces.cli import (
     catalogs,
     corrections,
     disputes,
+    exchange,
     funds,
     inquiry,
     levels,
@@ -71,7 +72,15 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
         settling.collected,
         reconcile.reconcile,
     ],
-    "Look": [accounts.balance, statements.statement, inquiry.explain, inquiry.trace, whatif.whatif, cards.clearing],
+    "Look": [
+        accounts.balance,
+        statements.statement,
+        inquiry.explain,
+        inquiry.trace,
+        whatif.whatif,
+        cards.clearing,
+        exchange.exchange,
+    ],
     "Prove": [proof.export, proof.verify],
     "Keep": [serving.serve, schedule.schedule, payments.fake_payments, books.forget],
 }
@@ -122,6 +131,7 @@ def _build() -> App:
         *cards.commands("Book", program.default_parameter),
     ):
         program.command(words)
+    program.command(exchange.commands(TERMS[0], program.default_parameter))
     program.command(provider.commands("Keep", program.default_parameter))
     return program
 

@@ -116,7 +116,7 @@ def _names(s: Section, part: str, say: Phrases) -> str:
 
 
 def _item(item: Item, say: Phrases, *, taxed: bool, several: bool) -> list[Any]:
-    note = " · ".join(filter(None, (item.category.upper() if several else "", say.shared_of(item))))
+    note = " · ".join(filter(None, (item.category.upper() if several else "", say.shared_of(item), item.exchanged)))
     money = [say.money(item.net), *([say.money(item.tax), say.money(item.total)] if taxed else [])]
     return [(item.label, note), say.figures(amount_of(item)), say.figures(price_of(item)), *money]
 

@@ -17,6 +17,7 @@ from apportion.model.charge import Charge, Portion, PriceLine, Share, TaxLine
 from apportion.money import Asset, Exact, Money, allocate
 from apportion.money.exact import decimal_text
 from apportion.stages.rate.amounts import within
+from apportion.stages.rate.reconvert import combined, converted
 
 STOCK = ("bucket", "allowance")  # sources that may have ended: what they paid comes back to the payer's own account
 Place = tuple[str, str, str]  # part, provider and the provider's account
@@ -37,15 +38,15 @@ class Change(msgspec.Struct):
     platform: int = 0
     sponsored: int = 0
 
-    def charge(self, standing: Charge, asset: Asset, label: str, note: str = "") -> Charge:
-        """The change as a charge of its own, told by one price line called ``label``."""
+    def charge(self, standing: Charge, asset: Asset, label: str, note: str = "", fresh: Charge | None = None) -> Charge:
+        """The change as a charge of its own, told by one price line called ``label``; ``fresh`` as in ``converted``."""
 
         def text(atoms: int) -> str:
             return decimal_text(atoms, asset.scale)
 
         tax = sum(tax for _, tax in self.taxes.values())
         exact = Exact(self.net, asset.unit).text()
-        return Charge(
+        made = Charge(
             "", "", standing.service, standing.at, standing.currency, standing.tariff, standing.catalog, standing.rule,
             exact, text(self.net), text(self.net + tax), text(self.platform), standing.platform_account,
             tax=text(tax) if tax else "0",
@@ -69,6 +70,7 @@ class Change(msgspec.Struct):
             ),
             origin=standing.id,
         )  # fmt: skip
+        return converted(made, standing, asset, fresh)
 
 
 def give_back(
@@ -179,7 +181,7 @@ def difference(standing: Charge, fresh: Charge, asset: Asset, *, label: str) -> 
             )  # fmt: skip
     accounts = {"platform_account": fresh.platform_account or standing.platform_account,
                 "sponsor": fresh.sponsor or standing.sponsor}  # fmt: skip
-    return change.charge(msgspec.structs.replace(standing, **accounts), asset, label)
+    return change.charge(msgspec.structs.replace(standing, **accounts), asset, label, fresh=fresh)
 
 
 def combine(standing: Charge, correction: Charge, asset: Asset) -> Charge:
@@ -203,7 +205,7 @@ def combine(standing: Charge, correction: Charge, asset: Asset) -> Charge:
         )
         taxes.append(TaxLine(line.name, line.rate, base, amount))
     tax, sponsored = text(standing.tax, correction.tax), text(standing.sponsored, correction.sponsored)
-    return msgspec.structs.replace(
+    whole = msgspec.structs.replace(
         standing,
         exact=(Exact.parse(standing.exact) + Exact.parse(correction.exact)).reduced().text(),
         amount=text(standing.amount, correction.amount),
@@ -218,6 +220,7 @@ def combine(standing: Charge, correction: Charge, asset: Asset) -> Charge:
         shares=_shares(standing, correction, asset),
         taxes=(*taxes, *taxed.values()),
     )
+    return combined(whole, standing, correction, asset)
 
 
 def _shares(standing: Charge, correction: Charge, asset: Asset) -> tuple[Share, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from apportion.model.statement import (
+    Converted,
     CreditNote,
     Due,
     Item,
@@ -23,6 +24,7 @@ from apportion.model.statement import (
 from apportion.money import GRID, Asset, Exact
 from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import HUNDRED, hand_down, minor_of, nearest, state, tax_within
+from apportion.stages.statement.exchanged import exchanged_words
 from apportion.stages.statement.tally import ItemKey, ItemSum, PayerTally, ProviderTally
 from apportion.stages.statement.told import Category
 from apportion.stages.statement.words import plain, sentence
@@ -209,6 +211,16 @@ def _statement(
         residue_out=decimal_text(carried, asset.scale),
         invented=tally.invented,
         attribution=tally.attribution,
+        conversions=_conversions(tally) if first else (),
+    )
+
+
+def _conversions(tally: PayerTally) -> tuple[Converted, ...]:
+    """What was charged in other currencies, rate by rate in the order of time; with the first of several statements."""
+    found = sorted(tally.exchanged.items(), key=lambda one: (one[0].currency, one[0].at, one[0]))
+    return tuple(
+        Converted(o.currency, amount.text(), o.rate, o.base, o.source, o.at, decimal_text(atoms, tally.asset.scale))
+        for o, (amount, atoms) in found
     )
 
 
@@ -239,7 +251,9 @@ def _sections(tally: PayerTally, down: HandedDown, minor: int) -> tuple[Section,
             (key for key in down.nets if key[1:3] == (account, service)),
             key=lambda key: (-abs(tally.items[key].weight), key),
         )
-        items = tuple(_item(key, tally.items[key], (down.nets[key], down.taxes[key]), minor) for key in keys)
+        items = tuple(
+            _item(key, tally.items[key], (down.nets[key], down.taxes[key]), minor, tally.asset) for key in keys
+        )
         total = decimal_text(sum(down.nets[key] + down.taxes[key] for key in keys), minor)
         known = tally.services.get((face, account, service))
         if known is None:
@@ -255,7 +269,7 @@ def _sections(tally: PayerTally, down: HandedDown, minor: int) -> tuple[Section,
     return tuple(sections)
 
 
-def _item(key: ItemKey, found: ItemSum, amounts: tuple[int, int], minor: int) -> Item:
+def _item(key: ItemKey, found: ItemSum, amounts: tuple[int, int], minor: int, asset: Asset) -> Item:
     (name, rate), (net, tax) = key.category, amounts
     return Item(
         key.label,
@@ -268,6 +282,7 @@ def _item(key: ItemKey, found: ItemSum, amounts: tuple[int, int], minor: int) ->
         next(iter(found.prices)) if len(found.prices) == 1 else "",
         f"{name} {rate} %" if name else "",
         found.shared,
+        exchanged_words(found.origins, asset),
     )
 
 

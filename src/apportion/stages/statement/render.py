@@ -100,6 +100,8 @@ def _item(item: Item) -> Iterator[str]:
     if item.shared:
         times = f"{item.shared:,} of {item.uses:,}" if item.shared < item.uses else "all"
         yield f"    ({times} shared with others; you bear your part)"
+    if item.exchanged:
+        yield from textwrap.wrap(item.exchanged, WIDTH - 8, initial_indent="    ", subsequent_indent="      ")
 
 
 def _price(item: Item) -> str:

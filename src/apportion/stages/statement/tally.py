@@ -17,6 +17,7 @@ from apportion.money import GRID, Exact, Money, allocate
 from apportion.money.asset import Asset
 from apportion.money.exact import decimal_text
 from apportion.stages.statement.downward import HUNDRED
+from apportion.stages.statement.exchanged import Exchange, Origin
 from apportion.stages.statement.told import Category, Manner, ToldLine, taxed, told
 from apportion.stages.statement.words import RERATED, Words
 
@@ -53,13 +54,14 @@ SectionKey = tuple[str, str, str]
 
 
 class ItemSum(msgspec.Struct):
-    """One line as it grows: ``weight`` in 10^−9 atoms net of tax."""
+    """One line as it grows: ``weight`` in 10^−9 atoms net of tax, ``origins`` what of it was in other currencies."""
 
     uses: int = 0
     shared: int = 0
     weight: int = 0
     quantity: Exact = Exact(0)
     prices: set[str] = set()
+    origins: dict[Origin, int] = {}
 
 
 class ServiceSum(msgspec.Struct):
@@ -126,6 +128,8 @@ class PayerTally:
         self.services: dict[SectionKey, ServiceSum] = {}
         self.items: dict[ItemKey, ItemSum] = {}
         self.homes: set[str] = set()
+        self.exchange: Exchange | None = None  # of the charge that is counted next
+        self.exchanged: dict[Origin, tuple[Exact, int]] = {}  # what was charged in another currency, and its atoms here
         self.invented = ""
         self.attribution = ""
         self.counted: set[tuple[str, str]] = set()  # in whose running totals something counts: period, first payer
@@ -192,6 +196,8 @@ class PayerTally:
         self.received += other.received
         self.counted |= other.counted
         self.homes |= other.homes
+        for origin, (amount, atoms) in other.exchanged.items():
+            self._exchange(origin, amount, atoms)
         self.invented, self.attribution = self.invented or other.invented, self.attribution or other.attribution
         for category, found in other.categories.items():
             mine = self._category(category)
@@ -232,12 +238,25 @@ class PayerTally:
                 weight = weight * HUNDRED * rate.den // (HUNDRED * rate.den + rate.num)
             item = self._item(ItemKey(*section, said.label, said.unit, category))
             item.uses += 1
-            item.weight += weight if borne.share == borne.whole else weight * borne.share // borne.whole
+            weight = weight if borne.share == borne.whole else weight * borne.share // borne.whole
+            item.weight += weight
+            if self.exchange is not None:
+                item.origins = item.origins | {self.exchange.origin: item.origins.get(self.exchange.origin, 0) + weight}
             item.shared += borne.shared
             text = borne.own.get(line.measure, line.quantity) if line.measure else ""
             if text:
                 item.quantity = item.quantity + Exact.parse(text)
             item.prices = item.prices | {line.price}
+
+    def bear(self, exchange: Exchange | None, share: Share) -> None:
+        """Say, before a charge is counted, in which currency it was made and what ``share`` of it was there."""
+        self.exchange = exchange
+        if exchange is not None:
+            self._exchange(exchange.origin, Exact.parse(exchange.amount), atoms_of(share.amount, self.asset))
+
+    def _exchange(self, origin: Origin, amount: Exact, atoms: int) -> None:
+        before = self.exchanged.get(origin, (Exact(0), 0))
+        self.exchanged[origin] = before[0] + amount, before[1] + atoms
 
     def _category(self, category: Category) -> CategorySum:
         return self.categories.setdefault(category, CategorySum())
