@@ -19,7 +19,7 @@ from apportion.model.funding import FundingLine
 from apportion.model.hold import Hold
 from apportion.model.ids import number_id
 from apportion.model.journal import AccountLine, AssetLine, CourseLine
-from apportion.money import Asset, Exact
+from apportion.money import ATOMS_MAX, Asset, Exact
 from apportion.money.exact import decimal_text
 from apportion.ports import Answered, Course, Key, Opened, Person, Seen, Store, Writes
 
@@ -288,7 +288,9 @@ class Work:
             number = account.id
             if number not in self.residues:
                 self.residues.update({number: 0} | self._store.residues(self.writes.tenant, [number]))
-            self.residues[number] += residue
+            kept = self.residues[number] + residue
+            assert abs(kept) <= ATOMS_MAX, f"{account.public} would be left with more than rounding can keep"
+            self.residues[number] = kept
             self._residues.add(number)
 
     def total(self, account: int, key: str) -> Exact:

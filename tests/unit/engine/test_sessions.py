@@ -516,3 +516,16 @@ def test_a_slice_beyond_what_is_held_is_cut_with_its_tax_and_the_rest_waits() ->
     rest = cut(contract, part.after, None)
     assert rest is not None and (rest.net, rest.total, rest.after.postponed) == (250_000_000, 300_000_000, 0)
     assert [a + b for a, b in zip(part.portions, rest.portions, strict=True)] == whole.portions
+
+
+def test_a_session_in_which_nothing_was_reported_leaves_nothing_to_anybody() -> None:
+    given = catalog()
+    dear = Tariff(id="bridge", currency="EUR", components=(Flat(name="start", price="12"),))
+    service = replace(given.services["call"], guard=False)
+    rig = Rig(replace(given, tariffs={**given.tariffs, "bridge": dear}, services={"call": service}))
+    rig.top_up("ada", "10")
+    line = rig.end(rig.open("ada"))
+    assert line.state is SessionState.CLOSED and not line.slices
+    assert rig.balance("ada") == "10" and rig.balance("ada", "held") == "0" and rig.income() == {}
+    rig.engine.close_period()
+    assert rig.income() == {}

@@ -183,6 +183,8 @@ def leftovers(contract: Contract, line: SessionLine) -> list[tuple[str, int]]:
 
     Exchange accounts go by ``exchange_name``.
     """
+    if not line.slices:
+        return []  # nothing was delivered, so nothing is due of what delivering would have cost
     now = bill(contract, line)._replace(net=line.net)
     nums, den = platform_last(line, now, line.sponsored)
     kept = residues(nums, den, [0] * len(nums))
