@@ -121,6 +121,7 @@ def test_the_command_prints_a_table_json_and_csv(node: NodeProcess) -> None:
      ("statements", "1h"), ("mode", "best"), ("every", "1d")],
 )  # fmt: skip
 def test_a_schedule_that_makes_no_sense_is_refused(node: NodeProcess, field: str, value: Any) -> None:
+    assert apply(node, Schedule(close="1d")).status == 200
     before = node.ask("GET", "/v1/catalog").body
     given = msgspec.to_builtins(catalog())
     given["schedule"] = {"close": "1d", "settle": "week", field: value}

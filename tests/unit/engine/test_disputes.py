@@ -14,13 +14,16 @@ from apportion.engine.events.telling import TYPES, tell
 from apportion.engine.explain import View
 from apportion.engine.forget import forget
 from apportion.engine.inquiry import explain
+from apportion.engine.payments.words import find_payment
 from apportion.engine.visible import Sight
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole
+from apportion.model.card import PayStatement
 from apportion.model.command import Outcome
 from apportion.model.credit import Dunning, DunningLine, TrailLine
 from apportion.model.dispute import EVIDENCE_MOST, DisputeLine, OpenDispute, WithdrawDispute
-from apportion.model.statement import Remittance
+from apportion.model.payment import EndPayment
+from apportion.model.statement import Remittance, Statement
 from tests.disputing import Court, key
 from tests.unit.engine.test_credit import Till
 
@@ -358,3 +361,31 @@ def test_who_is_followed_later_is_followed_with_what_is_disputed() -> None:
     assert till.of(TrailLine)[-1].disputed == 30 * 10**9
     assert [line.state for line in till.of(DisputeLine)] == ["open"]
     till.proven()
+
+
+def test_a_card_is_not_charged_for_what_is_disputed_or_was_given_back(court: Court) -> None:
+    charge = court.charged("ada")
+    court.clock.at = "2026-12-02T10:00:00.000000Z"
+    (bill,) = [made for made in billing.issue(court.engine, who="ada") if isinstance(made, Statement)]
+    upto = court.store.head(court.engine.tenant, 0)[0]
+
+    def asked() -> Decimal | None:
+        """What a payment of the statement would fetch now; nothing when nothing is open."""
+        command = PayStatement(bill.id, bill.account, bill.due, 0, upto, "tok_ok")
+        outcome = court.tell(command)
+        if outcome.refusal is not None:
+            return None
+        line = find_payment(court.engine, outcome.id)
+        assert court.tell(EndPayment(line.id, line.n, "failed")).refusal is None
+        return Decimal(line.amount)
+
+    due = Decimal(bill.due)
+    assert asked() == due
+    case = court.opened(charge, amount="2.00")
+    assert asked() == due - 2
+    court.decide(case, "1.50")
+    assert asked() == due - Decimal("1.5")
+    rest = court.opened(charge, "rest")
+    assert asked() is None  # all that is open is disputed
+    court.withdraw(rest)
+    assert asked() == due - Decimal("1.5")

@@ -38,6 +38,8 @@ from apportion.stages.credit import Trail, decide, due_at, limit, wordless
 
 #: the running total of what came in on an account that is followed
 CAME = "trust came"
+#: the running total of what open cases of a payer are about
+DISPUTED = "disputed"
 TRAIL, LOSS = "trust", "loss"
 _Kind = TypeVar("_Kind", bound=CourseLine)
 

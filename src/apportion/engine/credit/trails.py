@@ -20,6 +20,7 @@ from apportion.stages.credit import Trail, due_at
 RECEIPTS = frozenset(("opening", "topup", "payment", "refund", "chargeback", "collected"))
 #: what is given back of charges counts as value that came in, and as neither used nor paid
 CORRECTION = "correction"
+CAME_IN = RECEIPTS | {CORRECTION}
 #: kinds that move a debt and neither use nor pay anything
 APART = frozenset(("write-off", "recovery"))
 Told = AccountLine | CreditLine | DisputeLine | DunningLine | Entry | StatementLine
@@ -28,6 +29,11 @@ _TAGS = (b"account", b"credit", b"dispute", b"dunning", b"entry", b"statement")
 _STARTS = tuple(b'{"type":"%s"' % kind for kind in _TAGS)
 _CORRECTION = b'"kind":"%s"' % CORRECTION.encode()
 _KINDS = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(RECEIPTS | APART | {CORRECTION}))
+
+
+def came_by(kind: str, atoms: int) -> int:
+    """What a leg of an entry of this kind brings a payer that owes: its receipts, and what was given back to it."""
+    return atoms if kind in RECEIPTS or (kind == CORRECTION and atoms > 0) else 0
 
 
 class Trails:

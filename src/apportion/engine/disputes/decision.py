@@ -12,10 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from apportion.engine.correcting.decision import Standing, correct
-from apportion.engine.credit.line import disputed
+from apportion.engine.credit.line import DISPUTED, disputed
 from apportion.engine.disputes.claims import Claim, claim_of, numbered
 from apportion.engine.sessions.waiters import wake
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work, encode
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
@@ -41,7 +42,7 @@ from apportion.model.dispute import (
 )
 from apportion.model.ids import key_id
 from apportion.model.journal import Leg
-from apportion.money import Asset, Money
+from apportion.money import Asset, Exact, Money
 from apportion.money.exact import decimal_text
 from apportion.ports import Key
 
@@ -78,24 +79,16 @@ def dispute_of(work: Work, id: str) -> DisputeLine | None:
     return _CASE.decode(line) if line else None
 
 
-class DisputeDecision:
+class DisputeDecision(Unforeseen):
     """A DisputeCommand; ``decide`` answers with the id of the case, or of a piece of evidence."""
 
     def __init__(self, command: DisputeCommand, terms: Terms) -> None:
         self.command, self.terms = command, terms
 
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is foreseen; disputes are rare."""
-        return ()
-
     def people(self) -> list[str]:
         """The payer, if one is named."""
         payer = getattr(self.command, "payer", "")
         return [payer] if payer else []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""
@@ -197,6 +190,9 @@ def _move(
         rows.append(encode(entry))
         work.touch_all(moved)
     payer, atoms = numbered(work, line.account), Money.parse(line.amount, asset).atoms
+    if payer.role is Role.PAYER:
+        before = work.total(payer.id, DISPUTED)
+        work.set_total(payer.id, DISPUTED, before + Exact(atoms if line.state == OPEN else -atoms))
     credit = disputed(work, payer, atoms if line.state == OPEN else -atoms)
     if credit is not None:
         rows += credit.lines

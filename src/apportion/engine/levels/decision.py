@@ -6,34 +6,22 @@ import msgspec
 
 from apportion.engine.levels.booking import adjusted
 from apportion.engine.terms import Terms
+from apportion.engine.unforeseen import Unforeseen
 from apportion.engine.work import Work
 from apportion.errors import RefusalCode, Refused, refuse
 from apportion.ledger import proof
 from apportion.model.command import Outcome
 from apportion.model.ids import key_id
 from apportion.model.level import LEVEL, DecideLevel, LevelCommand, LevelLine, LevelState, OutageLine, ReportOutage
-from apportion.ports import Key
 
 _LINE, _OUTAGE = msgspec.json.Decoder(LevelLine), msgspec.json.Decoder(OutageLine)
 
 
-class LevelDecision:
+class LevelDecision(Unforeseen):
     """A LevelCommand; ``decide`` answers with the id of the level or outage."""
 
     def __init__(self, command: LevelCommand, terms: Terms) -> None:
         self.command, self.terms = command, terms
-
-    def keys(self) -> tuple[Key, ...]:
-        """Nothing is looked up by key."""
-        return ()
-
-    def people(self) -> list[str]:
-        """Nobody's name is looked up."""
-        return []
-
-    def charts(self) -> list[str]:
-        """Nothing is foreseen; these commands are rare."""
-        return []
 
     def decide(self, work: Work) -> Outcome:
         """Apply the command, or refuse it and change nothing."""

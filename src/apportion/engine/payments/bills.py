@@ -1,6 +1,7 @@
 """Charging a statement: what is open of it is fetched by a payment, one attempt after another until it is paid.
 
-Value that comes in after a statement pays it first, so what is open is its due less everything that came in since.
+Value that comes in after a statement pays it first, so what is open is its due less everything that came in since or
+was given back, and less what is disputed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from apportion.engine.credit.trails import RECEIPTS
+from apportion.engine.credit.line import DISPUTED
+from apportion.engine.credit.trails import CAME_IN, came_by
 from apportion.engine.payments.clearing import RECEIPT, record_of
 from apportion.engine.payments.decision import minor_unit, order, payment_id, payment_of
 from apportion.engine.work import Work
@@ -36,9 +38,9 @@ def came_in(bodies: Iterable[bytes], account: str, asset: Asset) -> int:
         for line in body.split(b"\n"):
             if line.startswith(b'{"type":"entry"') and mark in line:
                 entry = _ENTRY.decode(line)
-                if entry.kind in RECEIPTS:
-                    legs = [leg.amount for leg in entry.legs if leg.account == account]
-                    atoms += sum(Money.parse(text, asset).atoms for text in legs)
+                if entry.kind in CAME_IN:
+                    legs = [Money.parse(leg.amount, asset).atoms for leg in entry.legs if leg.account == account]
+                    atoms += sum(came_by(entry.kind, leg) for leg in legs)
     return atoms
 
 
@@ -86,8 +88,10 @@ def pay(work: Work, command: PayStatement) -> Outcome:
     stored = work.head[0] - len(work.writes.journal)
     fresh = [work.row(n) for n in range(command.upto + 1, stored + 1)] + [body for _, body, _ in work.writes.journal]
     came = command.came + came_in(fresh, account.public, asset) - _theirs(work, command, account, asset)
-    still = Money.parse(command.due, asset).atoms - came
+    disputed = work.total(account.id, DISPUTED).num  # while a case is open, nobody asks for what it is about
+    still = Money.parse(command.due, asset).atoms - came - disputed
     atoms = nearest(max(0, still), minor_unit(asset), Rounding.UP) * minor_unit(asset)
     if not atoms:
-        raise refuse(RefusalCode.CONFLICT, "nothing is open of this statement.", field="id", fix="It is paid already.")
+        fix = "Wait until the case is decided." if disputed else "It is paid already."
+        raise refuse(RefusalCode.CONFLICT, "nothing is open of this statement.", field="id", fix=fix)
     return Outcome(None, order(work, account, atoms, cause, command.method).id)

@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from apportion.engine.credit.trails import RECEIPTS
+from apportion.engine.credit.trails import CAME_IN, came_by
 from apportion.engine.engine import Engine
 from apportion.engine.payments.bills import ATTEMPTS, cause_of
 from apportion.engine.payments.decision import payment_name
@@ -152,17 +152,19 @@ def _came_in(engine: Engine, bills: list[_Bill], upto: int) -> dict[str, int]:
     by_account: dict[str, list[_Bill]] = {}
     for bill in bills:
         by_account.setdefault(bill.account, []).append(bill)
-    kinds = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(RECEIPTS))
+    kinds = tuple(b'"kind":"%s"' % kind.encode() for kind in sorted(CAME_IN))
     first = min((bill.n for bill in bills), default=upto)
     for n, body, _ in engine.store.journal(engine.tenant, 0, first, upto):
         if not any(kind in body for kind in kinds):
             continue
         for line in body.split(b"\n"):
-            entry = _ENTRIES.decode(line) if line.startswith(b'{"type":"entry"') else None
-            for leg in entry.legs if entry is not None and entry.kind in RECEIPTS else ():
+            if not line.startswith(b'{"type":"entry"'):
+                continue
+            entry = _ENTRIES.decode(line)
+            for leg in entry.legs if entry.kind in CAME_IN else ():
                 for bill in by_account.get(leg.account, ()):
                     if n > bill.n:
-                        came[bill.id] += int(leg.amount.replace(".", "", 1))
+                        came[bill.id] += came_by(entry.kind, int(leg.amount.replace(".", "", 1)))
     return came
 
 

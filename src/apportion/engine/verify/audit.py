@@ -83,7 +83,7 @@ class Audit:
         self.cards = Cards(self.findings, self.books, self.payments)
         self.market = Market(self.findings, self.books)
         self.settlings = Settlings(self.findings, self.books)
-        self.disputes = Disputes(self.findings, self.books)
+        self.disputes = Disputes(self.findings, self.books, self.rerating.totals)
         self.corrections = Corrections(self.findings, self.books)
         self.credits = Credits(self.findings, self.books, self.rerating)
         self.levels = Levels(self.findings, self.books, self.rerating)

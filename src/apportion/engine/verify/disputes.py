@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apportion.engine.credit.line import DISPUTED
 from apportion.engine.disputes.decision import (
     CLEARING,
     DECIDED,
@@ -20,7 +21,7 @@ from apportion.model.correction import CorrectedLine, Why
 from apportion.model.dispute import EVIDENCE_MOST, DisputedLine, DisputeLine
 from apportion.model.ids import key_id
 from apportion.model.journal import CourseLine, Entry
-from apportion.money import Asset, parse_asset
+from apportion.money import Asset, Exact, parse_asset
 from apportion.stages.rate.correct import borne_of, earned_of
 
 KINDS = {HOLD: -1, RELEASE: 1}
@@ -30,8 +31,8 @@ _STAYS = ("id", "charge", "account", "asset", "amount", "opened", "provider", "p
 class Disputes:
     """Follows every case from its opening to its end, and what it sets aside into clearing and back."""
 
-    def __init__(self, findings: Findings, books: Books) -> None:
-        self.findings, self.books = findings, books
+    def __init__(self, findings: Findings, books: Books, totals: dict[tuple[str, str], Exact]) -> None:
+        self.findings, self.books, self._totals = findings, books, totals
         self.digests: dict[str, str] = {}  # of the words of every piece of evidence, by the document's name
         self._cases: dict[str, DisputeLine] = {}
         self._about: dict[str, DisputedLine] = {}
@@ -110,6 +111,9 @@ class Disputes:
     def _set(self, line: DisputeLine, asset: Asset, kind: str) -> None:
         """What a line moves must be moved beside it: into clearing, or back out of it."""
         sign = KINDS[kind]
+        if not line.provider:
+            key, disputed = (line.account, DISPUTED), atoms(line.amount, asset.scale)
+            self._totals[key] = self._totals.get(key, Exact(0)) - Exact(sign * disputed)
         for leg in line.held:
             amount = atoms(leg.amount, asset.scale)
             self._moves[line.id, leg.account] = self._moves.get((line.id, leg.account), 0) + sign * amount
