@@ -14,6 +14,7 @@ from apportion.engine.events.telling import TYPES, tell
 from apportion.engine.explain import View
 from apportion.engine.forget import forget
 from apportion.engine.inquiry import explain
+from apportion.engine.payments.deeds import clearing
 from apportion.engine.payments.words import find_payment
 from apportion.engine.visible import Sight
 from apportion.errors import RefusalCode
@@ -389,3 +390,20 @@ def test_a_card_is_not_charged_for_what_is_disputed_or_was_given_back(court: Cou
     assert asked() is None  # all that is open is disputed
     court.withdraw(rest)
     assert asked() == due - Decimal("1.5")
+
+
+def test_clearing_says_what_lies_in_it(court: Court) -> None:
+    charge = court.charged("ada")
+    case = court.opened(charge, amount="2.00")
+    court.keep_payees()
+    settled = court.one("multilateral")
+    court.order(settled)
+    found = {one.processor: one for one in clearing(court.engine)}
+    assert found.keys() == {"disputes", "payouts"} and all(one.explained for one in found.values())
+    (held,) = found["disputes"].remainders
+    assert (held.id, Decimal(held.amount)) == (case, Decimal(found["disputes"].balance)) and court.aside() == 2
+    assert sum(Decimal(one.amount) for one in found["payouts"].remainders) == Decimal(settled.payable)
+    court.decide(case, "")
+    for payout in court.payouts(settled):
+        court.end(payout.id, "succeeded")
+    assert not any(one.remainders or Decimal(one.balance) for one in clearing(court.engine))

@@ -7,19 +7,27 @@ from typing import Any
 
 import msgspec
 
+from apportion.engine.disputes.decision import CLEARING as DISPUTES
+from apportion.engine.disputes.decision import OPEN
+from apportion.engine.disputes.standing import all_disputes
 from apportion.engine.engine import Engine
 from apportion.engine.payments.cards import DETAILS
 from apportion.engine.payments.chargebacks import WON
 from apportion.engine.payments.clearing import CHARGEBACK, PAYOUT, RECEIPT, REFUND, Record, read_record
 from apportion.engine.query import AccountView
+from apportion.engine.settling.decision import CLEARING as PAYOUTS
+from apportion.engine.settling.decision import OUTWARD
 from apportion.engine.visible import nothing
 from apportion.errors import StoreUnavailable
 from apportion.model.account import Role
 from apportion.model.card import CardLine, ChargebackLine, ProcessorPayoutLine, ReceiptLine
 from apportion.model.ids import read_key, read_number
-from apportion.model.payment import PaymentState
+from apportion.model.payment import LIVE, PaymentState
+from apportion.model.settlement import PayoutLine
 from apportion.money import Asset, Money
 
+_PAYOUT = msgspec.json.Decoder(PayoutLine)
+PAID_OUT = "pyo_"
 LOOKS = 50  # how often a clearing account is looked at until nothing moved meanwhile
 
 
@@ -69,7 +77,11 @@ class Remainder(msgspec.Struct, frozen=True):
 
 
 class Clearing(msgspec.Struct, frozen=True):
-    """A processor's clearing account: its ``balance`` is the sum of its ``remainders``, or ``explained`` is false."""
+    """A clearing account: its ``balance`` is the sum of its ``remainders``, or ``explained`` is false.
+
+    ``processor`` is whose it is; ``payouts`` and ``disputes`` are the platform's own, where ordered payouts lie until
+    their end is known, and what open disputes set aside.
+    """
 
     processor: str
     account: str
@@ -130,9 +142,12 @@ def _clearing(engine: Engine) -> tuple[Clearing, ...]:
                 sums[place] = sums.get(place, 0) + left
                 text = Money(left, asset).text()
                 open_.setdefault(place, []).append(Remainder(line.id, text, line.at, _WHY[line.id[:4]]))
+    for place, left, one in _set_aside(engine):
+        sums[place] = sums.get(place, 0) + left
+        open_.setdefault(place, []).append(one)
     costs = {(view.owner, view.currency): view.posted for view in _views(engine, Role.COST)}
     found = []
-    for view in _views(engine, Role.TRANSIT):
+    for view in (*_views(engine, Role.TRANSIT), *_views(engine, Role.CLEARING)):
         place = view.owner, view.currency
         asset = books.asset(view.currency)
         explained = Money.parse(view.posted, asset).atoms == sums.get(place, 0)
@@ -142,8 +157,25 @@ def _clearing(engine: Engine) -> tuple[Clearing, ...]:
     return tuple(found)
 
 
+def _set_aside(engine: Engine) -> Iterator[tuple[tuple[str, str], int, Remainder]]:
+    """What lies in the platform's own clearing accounts: by owner and currency, in atoms, and as what."""
+    for course in engine.store.all_courses(engine.tenant, PAID_OUT):
+        if not course.id.startswith(PAID_OUT):
+            break
+        line = _PAYOUT.decode(course.line)
+        if line.state in LIVE and line.by in OUTWARD:
+            asset = engine.books.asset(line.asset.partition("/")[0])
+            atoms = Money.parse(line.amount, asset).atoms
+            yield (PAYOUTS, asset.code), atoms, Remainder(line.id, line.amount, line.at, "ordered, with no end yet")
+    for case in all_disputes(engine):
+        asset = engine.books.asset(case.asset.partition("/")[0])
+        atoms = sum(Money.parse(leg.amount, asset).atoms for leg in case.held) if case.state == OPEN else 0
+        if atoms:
+            yield (DISPUTES, asset.code), atoms, Remainder(case.id, Money(atoms, asset).text(), case.at, "disputed")
+
+
 def _views(engine: Engine, role: Role) -> list[AccountView]:
-    """The processors' accounts of a role."""
+    """The accounts of a role."""
     found = engine.store.accounts_under(engine.tenant, f"{role.value}:")
     return [engine.books.view(account, key.split(":", 2)[1]) for key, account in found]
 

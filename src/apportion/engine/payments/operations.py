@@ -67,7 +67,7 @@ CARDS: tuple[Operation, ...] = (
         returns.evidence, (_O, _A), gives=returns.Evidence, **_ONE,
     ),
     op(
-        "clearing", "GET /v1/clearing", "Every processor's clearing account, and what its balance is made of.",
+        "clearing", "GET /v1/clearing", "Every clearing account, and what its balance is made of.",
         returns.clearing, (_O, _A), gives=returns.ClearingAnswer, way=Way.READ,
     ),
 )  # fmt: skip

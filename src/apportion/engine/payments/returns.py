@@ -118,7 +118,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class ClearingAnswer(msgspec.Struct, frozen=True):
-    """Every processor's clearing account, with the records that its balance is made of."""
+    """Every clearing account, with the records that its balance is made of."""
 
     data: tuple[deeds.Clearing, ...]
 

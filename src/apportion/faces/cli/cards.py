@@ -65,7 +65,7 @@ def refund(
 
 
 def clearing(*, place: Place = PLACE, answer: TableAnswer = TABLE) -> int:
-    """Every processor's clearing account and the records that its balance is made of.
+    """Every clearing account and the records that its balance is made of: processors, payouts under way, disputes.
 
     Exit code 1 when a balance is not the sum of its records.
     """
