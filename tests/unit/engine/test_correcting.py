@@ -130,3 +130,27 @@ def test_verify_finds_what_was_made_up(books: Counting, start: bytes, old: bytes
     places = [place for place, line in enumerate(lines) if line.startswith(start) and old in line]
     forged = rehash(edited(lines, places[-1], lambda line: line.replace(old, new, 1)))
     assert "correction" in {finding.code for finding in verified(forged, prefix_ok=True).findings}
+
+
+def test_verify_finds_a_statement_that_leaves_a_charge_out(books: Counting) -> None:
+    charged(books)
+    books.clock.at = "2026-12-02T10:00:00.000000Z"
+    billing.issue(books.engine)
+    books.engine.writer.seal()
+    lines = [line[:-1] for line in export(books.store, books.engine.tenant)]
+    at = next(place for place, line in enumerate(lines) if line.startswith(b'{"type":"statement"'))
+    closing = lines[at].split(b'"closing":"')[1].split(b'"')[0]
+    less = b"%.9f" % (float(closing) + 1)  # one EUR less was asked for, and the line adds up by itself
+
+    def forge(line: bytes) -> bytes:
+        asked = line.split(b'"charges":"')[1].split(b'"')[0]
+        total = line.split(b'"total":"')[1].split(b'"')[0]
+        for name, was, now in (
+            (b"closing", closing, less), (b"charges", asked, b"%.9f" % (float(asked) - 1)),
+            (b"total", total, b"%.2f" % (float(total) - 1)),
+        ):  # fmt: skip
+            line = line.replace(b'"%s":"%s"' % (name, was), b'"%s":"%s"' % (name, now), 1)
+        return line
+
+    found = verified(rehash(edited(lines, at, forge)), prefix_ok=True).findings
+    assert any("the books leave" in finding.message for finding in found) and verified(lines, prefix_ok=True).ok

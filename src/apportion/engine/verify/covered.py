@@ -1,6 +1,7 @@
 """What documents cover, proved: a closing balance is the account's own but for what was used after the period's end.
 
-Charges that no document covers yet are summed by the minute of their use. Accounts that had documents about a session
+Charges that no document covers yet are summed by the quarter of an hour of their use, at which days begin everywhere.
+Accounts that had documents about a session
 or a correction alone, and departments, are left out: what their documents cover can not be told by time.
 """
 
@@ -14,7 +15,8 @@ from apportion.model.charge import Charge
 from apportion.model.journal import StatementLine
 from apportion.money.exact import decimal_text
 
-_CLOSE, _MINUTE, _KINDS = "close ", 16, ("payer", "provider")
+_CLOSE, _KINDS = "close ", ("payer", "provider")
+When = int | str  # a quarter of an hour, or the period that a close was of
 
 
 class Covered:
@@ -22,14 +24,14 @@ class Covered:
 
     def __init__(self, findings: Findings, books: Books) -> None:
         self.findings, self.books = findings, books
-        self._open: dict[str, dict[str, int]] = {}  # by account, and by minute of use or the period that was closed
+        self._open: dict[str, dict[When, int]] = {}  # by account
         self._ended: dict[str, set[str]] = {}  # periods that an account had its document of
         self._untold: set[str] = set()
         self._issued: list[tuple[int, StatementLine]] = []
 
     def charged(self, charge: Charge, legs: Mapping[str, int]) -> None:
         """Count what a charge moved on the accounts that get documents."""
-        when = charge.origin if charge.origin.startswith(_CLOSE) else charge.at[:_MINUTE]
+        when = charge.origin if charge.origin.startswith(_CLOSE) else _quarter(charge.at)
         for account, atoms in legs.items():
             if account not in self._untold and self.books.standing(account).line.role in _KINDS:
                 mine = self._open.setdefault(account, {})
@@ -50,7 +52,7 @@ class Covered:
         self._issued.clear()
 
     def _cover(self, place: str, line: StatementLine) -> None:
-        if not line.settlement and line.end[_MINUTE:19] not in ("", ":00"):
+        if not line.settlement and (line.end[17:19] != "00" or int(line.end[14:16]) % 15):
             self._untold.add(line.account)  # a period of seconds
             return
         mine, ended = self._open.setdefault(line.account, {}), self._ended.setdefault(line.account, set())
@@ -68,5 +70,10 @@ class Covered:
             )  # fmt: skip
 
     @staticmethod
-    def _over(when: str, line: StatementLine, ended: set[str]) -> bool:
-        return when in ended if when.startswith(_CLOSE) else when < line.end[:_MINUTE]
+    def _over(when: When, line: StatementLine, ended: set[str]) -> bool:
+        return when in ended if isinstance(when, str) else when < _quarter(line.end)
+
+
+def _quarter(at: str) -> int:
+    """The quarter of an hour of an instant (RFC 3339, UTC), as a number that grows with it."""
+    return 4 * int(at[:4] + at[5:7] + at[8:10] + at[11:13]) + int(at[14:16]) // 15
