@@ -43,7 +43,8 @@ class Operation(msgspec.Struct, frozen=True):
     ``does`` is its sentence, ``more`` what a caller must know besides. ``run`` gives the commands (GROUP and PLAN,
     where ``told`` makes the answer of their outcomes), the answer, or lines. ``takes`` is the record of the body,
     ``gives`` that of the answer, ``query`` the record of the query string. ``media`` other than JSON is named;
-    ``forms`` are those in which the answer can be had besides, by ``format`` in the query.
+    ``forms`` are those in which the answer can be had besides, by ``format`` in the query. What a reader can find
+    ``ahead`` of the writer's turn is in the call.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Operation(msgspec.Struct, frozen=True):
     media: tuple[str, ...] = ("application/json",)
     more: str = ""
     forms: tuple[str, ...] = ()
+    ahead: Callable[[Any], Any] | None = None
 
     @property
     def method(self) -> str:

@@ -157,6 +157,16 @@ class Unbilled:
         if payers:
             self.read(0, store.head(tenant, 0)[0])
 
+    def go_on_with(self, store: Store, terms: Terms, assets: dict[int, Asset]) -> None:
+        """Count on by another connection to these books: accounts as they stand there, and those opened since."""
+        self._store, self._assets, self._spoken = store, assets, {}
+        self._coded = {asset.code: asset for asset in assets.values()}
+        known, self.parties = self.parties, {}
+        self._open_parties(terms)
+        for name, party in known.items():
+            party.account = self.parties[name].account
+            self.parties[name] = party
+
     def _open_parties(self, terms: Terms) -> None:
         store, tenant = self._store, self._tenant
         handles = store.all_handles(tenant)

@@ -51,12 +51,16 @@ ALL = "all"  # every period that usage names
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request, decoded: who asks, the ``id`` in the path, the body (``given``) and the ``query``."""
+    """One request, decoded: who asks, the ``id`` in the path, the body (``given``) and the ``query``.
+
+    ``ahead`` is what the operation had found ahead of the writer's turn.
+    """
 
     caller: Credential
     id: str = ""
     given: Any = None
     query: Any = None
+    ahead: Any = None
 
 
 # ── commands: what the writer gathers into groups ──

@@ -11,6 +11,7 @@ import msgspec
 
 from apportion.engine.engine import Engine
 from apportion.engine.scheduling.due import Act
+from apportion.engine.settling.counting import Counted, count_ahead
 from apportion.engine.settling.decision import FILE, payouts_of
 from apportion.engine.settling.netted import grain_of, units_of
 from apportion.engine.settling.payees import payee_of
@@ -40,7 +41,7 @@ class Settlements:
         earned = self._first(engine, last.upto if last is not None else 0)
         if earned is None or earned >= since:
             return ()
-        return (partial(_settle, Mode(mode), since),)
+        return (partial(_settle, Mode(mode), since, count_ahead(engine)),)
 
     def _first(self, engine: Engine, after: int) -> datetime | None:
         """When the first that no settlement covers was earned."""
@@ -57,8 +58,8 @@ class Settlements:
         return None
 
 
-def _settle(mode: Mode, since: datetime, engine: Engine) -> None:
-    settle(engine, mode, since=since)
+def _settle(mode: Mode, since: datetime, ahead: Counted, engine: Engine) -> None:
+    settle(engine, mode, since=since, ahead=ahead)
 
 
 class Payouts:

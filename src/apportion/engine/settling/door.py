@@ -132,7 +132,7 @@ class ObligationAnswer(msgspec.Struct, frozen=True):
 def run(engine: Engine, call: Call) -> SettleAnswer:
     """Settle what is not settled."""
     given: SettleInput = call.given
-    done = settle(engine, Mode(given.mode))
+    done = settle(engine, Mode(given.mode), ahead=call.ahead)
     showing = Showing(engine, call)
     views = [showing.settlement(line, whole=True) for line in done.settlements]
     return SettleAnswer(tuple(view for view in views if view is not None), done.made)

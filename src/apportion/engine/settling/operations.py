@@ -7,6 +7,7 @@ from typing import Any
 from apportion.engine.exchange import PageQuery
 from apportion.engine.operation import Once, Operation, Way, op
 from apportion.engine.settling import door, files, views
+from apportion.engine.settling.counting import count_ahead
 from apportion.errors import RefusalCode
 from apportion.model.access import AccessRole
 from apportion.model.payee import Payee
@@ -23,7 +24,7 @@ SETTLING: tuple[Operation, ...] = (
     op(
         "settle", "POST /v1/settlements", "Settle with providers everything that no settlement covers yet.", door.run,
         (_O,), takes=door.SettleInput, way=Way.ALONE, gives=door.SettleAnswer, once=Once.OPTIONAL,
-        problems=(_C.CONFLICT,),
+        problems=(_C.CONFLICT,), ahead=count_ahead,
         more="A settlement covers the rows of the books behind the last one, up to now, for ever: each portion is in"
         " exactly one, whenever it was used. It issues a remittance advice to every provider. When nothing is new the"
         " last settlements are the answer, and nothing changes. In every `mode` each party ends up with the same.",

@@ -14,17 +14,17 @@ import msgspec
 
 from apportion.engine.close import true_up
 from apportion.engine.engine import Engine
+from apportion.engine.settling.counting import Counted, counted
 from apportion.engine.settling.netted import owed_of, transfers, units_of
 from apportion.engine.settling.standing import LAST, NUMBER, last_run, last_settlement, settlement_key
 from apportion.engine.settling.window import Legs, Moved
 from apportion.engine.statements.issuing import Issuing
 from apportion.engine.statements.wishes import Wishes
 from apportion.engine.terms import Terms
-from apportion.engine.unbilled import Party, Unbilled
+from apportion.engine.unbilled import Party
 from apportion.engine.work import Work
 from apportion.model.calendar import Period
 from apportion.model.ids import key_id, number_id
-from apportion.model.journal import StatementLine
 from apportion.model.settlement import Mode, PositionLine, SettlementLine
 from apportion.money import Asset, Money
 from apportion.money.exact import decimal_text
@@ -42,10 +42,11 @@ class Run(msgspec.Struct, frozen=True):
     made: bool
 
 
-def settle(engine: Engine, mode: Mode, *, since: datetime | None = None) -> Run:
+def settle(engine: Engine, mode: Mode, *, since: datetime | None = None, ahead: Counted | None = None) -> Run:
     """Settle all that was booked and that no settlement covers; nothing new leaves everything as it is.
 
-    So does a settlement that was made at ``since`` or later, when that is given.
+    So does a settlement that was made at ``since`` or later, when that is given. What was counted ``ahead`` is not
+    counted again while the writer waits.
     """
     writer = engine.writer
 
@@ -55,7 +56,7 @@ def settle(engine: Engine, mode: Mode, *, since: datetime | None = None) -> Run:
 
     if _anything(engine) and not made_since():
         writer.booked(lambda work: true_up(work, engine.store))
-    made = writer.booked(lambda work: () if made_since() else _Settling(engine, work, mode).run())
+    made = writer.booked(lambda work: () if made_since() else _Settling(engine, work, mode, ahead).run())
     return Run(made, True) if made else Run(tuple(last_run(engine)), False)
 
 
@@ -68,8 +69,8 @@ def _anything(engine: Engine) -> bool:
 class _Settling:
     """One run on the working set of its turn."""
 
-    def __init__(self, engine: Engine, work: Work, mode: Mode) -> None:
-        self._engine, self._work, self._mode = engine, work, mode
+    def __init__(self, engine: Engine, work: Work, mode: Mode, ahead: Counted | None) -> None:
+        self._engine, self._work, self._mode, self._ahead = engine, work, mode, ahead
         self._store, self._tenant = engine.store, engine.tenant
         self._terms: Terms = engine.terms()
         last = last_settlement(engine)
@@ -80,10 +81,8 @@ class _Settling:
 
     def run(self) -> tuple[SettlementLine, ...]:
         """A settlement for every currency in which anything moved; none when nobody earned or came to owe anything."""
-        unbilled = Unbilled(self._store, self._tenant, self._terms, self._engine.books.assets, payers=False)
-        self._recall(unbilled)
-        legs = Legs(set(unbilled.parties))
-        unbilled.read(self._after, self._upto, legs.row)
+        found = counted(self._engine, self._terms, self._upto, self._ahead)
+        unbilled, legs = found.unbilled, found.legs
         if not any(moved.earned for moved in legs.moved.values()):
             return ()
         made: list[SettlementLine] = []
@@ -96,12 +95,6 @@ class _Settling:
         self._issuing.note_numbers()
         self._work.writes.facts += [(LAST, self._previous), (NUMBER, str(self._number))]
         return tuple(made)
-
-    def _recall(self, unbilled: Unbilled) -> None:
-        """Where the last settlement left each account."""
-        by_id = {number_id("pos", party.account.id): party for party in unbilled.parties.values()}
-        for id, course in self._store.courses(self._tenant, sorted(by_id)).items():
-            by_id[id].go_on(_as_last(_POSITION.decode(course.line), str(by_id[id].asset)))
 
     def _currency(self, asset: Asset, parties: list[Party], legs: Legs) -> SettlementLine:
         key = settlement_key(str(asset), self._head)
@@ -181,14 +174,6 @@ def position_line(settlement: str, party: Party, moved: Moved, at: str) -> Posit
         credited=text(credited), paid=text(paid), closing=last.closing,
         payable=decimal_text(sum(units_of(one.total) for one in issued), minor_of(asset)),
         residue_in=first.residue_in, residue_out=last.residue_out, advice=last.id, end=last.end,
-    )  # fmt: skip
-
-
-def _as_last(line: PositionLine, asset: str) -> StatementLine:
-    """The advice that a position ends in, as far as the next one goes on from it."""
-    return StatementLine(
-        line.advice, "", line.account, "", "remittance", "", line.at, asset, line.opening, line.credited, line.paid,
-        line.closing, line.payable, line.residue_in, line.residue_out, "", end=line.end, settlement=line.settlement,
     )  # fmt: skip
 
 

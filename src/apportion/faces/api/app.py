@@ -248,6 +248,8 @@ class Api:
 
     async def _alone(self, operation: Operation, call: Call, key: str, print_: bytes) -> Reply:
         replayed = False
+        if operation.ahead is not None:
+            call = msgspec.structs.replace(call, ahead=await self.node.read(call.caller.tenant, operation.ahead))
 
         def act(engine: Any) -> bytes:
             nonlocal replayed
