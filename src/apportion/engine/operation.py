@@ -83,5 +83,7 @@ class Operation(msgspec.Struct, frozen=True):
 def op(
     name: str, route: str, does: str, run: Callable[..., Any], roles: tuple[AccessRole, ...], **more: Any
 ) -> Operation:
-    """A row of the table."""
+    """A row of the table; whoever honours a key may find that it was used before."""
+    if more.get("once", Once.NONE) is not Once.NONE and RefusalCode.CONFLICT not in more.get("problems", ()):
+        more["problems"] = (*more.get("problems", ()), RefusalCode.CONFLICT)
     return Operation(name=name, route=route, does=does, run=run, roles=frozenset(roles), **more)
