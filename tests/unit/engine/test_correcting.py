@@ -154,3 +154,25 @@ def test_verify_finds_a_statement_that_leaves_a_charge_out(books: Counting) -> N
 
     found = verified(rehash(edited(lines, at, forge)), prefix_ok=True).findings
     assert any("the books leave" in finding.message for finding in found) and verified(lines, prefix_ok=True).ok
+
+
+def test_verify_finds_payments_that_nobody_made(books: Counting) -> None:
+    charged(books)
+    books.clock.at = "2026-12-02T10:00:00.000000Z"
+    billing.issue(books.engine)
+    books.engine.writer.seal()
+    lines = [line[:-1] for line in export(books.store, books.engine.tenant)]
+    at = next(place for place, line in enumerate(lines) if b'"payments":"5.' in line)
+
+    def forge(line: bytes) -> bytes:
+        """Ada paid 6 of 1 more that she was charged, so that all sums of the line hold."""
+        asked, total = (line.split(b'"%s":"' % name)[1].split(b'"')[0] for name in (b"charges", b"total"))
+        more = [(b'"payments":"5.', b'"payments":"6.'), (asked, b"%.9f" % (float(asked) + 1))]
+        for was, now in (*more, (b'"total":"' + total, b'"total":"%.2f' % (float(total) + 1))):
+            line = line.replace(was, now, 1)
+        return line
+
+    found = verified(rehash(edited(lines, at, forge)), prefix_ok=True).findings
+    assert [finding.message for finding in found if finding.code == "statement"] == [
+        "6.00 is not what came in, or was paid out."
+    ]

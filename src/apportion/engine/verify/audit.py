@@ -281,6 +281,7 @@ class Audit:
         self.cards.entry(row, index, line, legs)
         self.plans.entry(row, index, line, legs)
         self.statements.entry(row, index, line, legs)
+        self.covered.entry(line, legs)
         self.settlings.entry(row, index, line, legs)
         self.disputes.entry(row, index, line, legs)
         if line.kind != "true-up" and any(self.books.standing(one).line.role == "exchange" for one in legs):
