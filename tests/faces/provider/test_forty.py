@@ -148,6 +148,7 @@ def test_addresses_of_the_inside_are_not_called(outside: Outside) -> None:
     assert {unfit.reason for unfit in answers.missed.values()} == {"unreachable"}
 
 
+@pytest.mark.torture
 def test_five_hundred_nodes_within_the_deadline(outside: Outside, port: HttpProviders) -> None:
     with fleet("127.9", *["honest"] * 500) as members:
         nodes = [Node(one["provider"], one["address"], one["key"]) for one in members]
