@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,24 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_costs_less_than_a_fifth_of_a_second() -> None:
-    def cpu() -> float:
+def test_help_costs_little_more_than_the_libraries_that_write_it() -> None:
+    libraries = [sys.executable, "-c", "import cyclopts, msgspec, rich.console"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # compiled, as installed
+
+    def cpu(run: Callable[[], subprocess.CompletedProcess[bytes]]) -> float:
         before = os.times()
-        assert process("--help", env={"PYTHONDONTWRITEBYTECODE": ""}).returncode == 0  # compiled, as installed
+        assert run().returncode == 0
         after = os.times()
         return after.children_user - before.children_user + after.children_system - before.children_system
 
-    assert min(cpu() for _ in range(4)) < 0.2
+    both = [
+        (
+            cpu(lambda: process("--help", env={"PYTHONDONTWRITEBYTECODE": ""})),
+            cpu(lambda: subprocess.run(libraries, capture_output=True, env=environment)),
+        )
+        for _ in range(4)
+    ]
+    assert min(mine for mine, _ in both) < 3 * min(theirs for _, theirs in both), both  # 0.14 s to 0.09 s when alone
 
 
 def test_help_names_every_command(cli: Cli) -> None:
