@@ -3,7 +3,7 @@
 #   make test ARGS="-k tariff"              more arguments for the tool behind a verb
 
 PYTHON ?= python3
-JOBS ?= 3
+JOBS ?= 2
 ARGS ?=
 BIN := .venv/bin
 ENVIRONMENT := PYTHON="$(PYTHON)" requirements/environment.sh
