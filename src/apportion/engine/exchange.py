@@ -14,6 +14,7 @@ from msgspec import Meta
 from apportion.engine.query import AccountView
 from apportion.errors import Refusal
 from apportion.model.access import AccessRole, KeyView
+from apportion.model.account import RoleName
 from apportion.model.catalog import Catalog
 from apportion.model.charge import Conversion, Covered, PriceLine, TaxLine
 from apportion.model.usage import UsageClass
@@ -105,20 +106,7 @@ class AccountQuery(PageQuery, frozen=True):
     """Only the accounts of ``owner`` (a name as the catalog and the usage have it, or an account id), or of a role."""
 
     owner: Text = ""
-    role: Literal[
-        "",
-        "payer",
-        "provider",
-        "platform",
-        "tax",
-        "sponsor",
-        "rounding",
-        "cash",
-        "bucket",
-        "deferred",
-        "clearing",
-        "exchange",
-    ] = ""
+    role: RoleName = ""
 
 
 class ViewQuery(Input, frozen=True):

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 import msgspec
+
+#: a role by its name as callers say it; none is any
+RoleName = Literal[
+    "", "payer", "provider", "platform", "tax", "bucket", "deferred", "sponsor", "rounding", "cash", "transit", "cost",
+    "clearing", "exchange",
+]  # fmt: skip
 
 
 class Role(enum.Enum):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from apportion.faces.cli.options import PLACE, TABLE, Place, TableAnswer
 from apportion.faces.cli.reach import Reach, reading
 from apportion.faces.tables import Table
+from apportion.model.account import RoleName
 
 if TYPE_CHECKING:
     from apportion.engine.query import AccountView
@@ -18,20 +19,7 @@ def balance(
     account: str = "",
     /,
     *,
-    role: Literal[
-        "",
-        "payer",
-        "provider",
-        "platform",
-        "tax",
-        "sponsor",
-        "rounding",
-        "cash",
-        "bucket",
-        "deferred",
-        "clearing",
-        "exchange",
-    ] = "",
+    role: RoleName = "",
     place: Place = PLACE,
     answer: TableAnswer = TABLE,
 ) -> None:
