@@ -99,14 +99,7 @@ class ValueDecision(Unforeseen):
             raise refuse(RefusalCode.BAD_AMOUNT, "a top-up must be above zero.", field="amount")
         key = self.keys()[0]
         digest = proof.record_key(account.public, str(amount))[:8]
-        if key in work.seen:
-            if work.seen[key].digest != digest:
-                raise refuse(
-                    RefusalCode.CONFLICT,
-                    "this reference was used before for another amount or account.",
-                    field="reference",
-                    fix="Every top-up needs a reference of its own.",
-                )
+        if work.made(key, digest, "top-up") is not None:
             return Outcome(None, key_id("top", key), total=amount.atoms)
         self._credit(work, account, amount.atoms, key, "topup", digest)
         return Outcome(None, key_id("top", key), total=amount.atoms)

@@ -136,6 +136,22 @@ class Work:
             self.seen.update(self._store.seen(self.writes.tenant, [key]))
         return self.seen.get(key)
 
+    def made(self, key: Key, digest: bytes, what: str) -> Seen | None:
+        """Where the thing stands that was made under the key of a reference; None when nothing was.
+
+        Raises:
+            Refused: CONFLICT, when it was another; ``what`` says of which kind.
+        """
+        found = self.known(key)
+        if found is not None and found.digest != digest:
+            raise refuse(
+                RefusalCode.CONFLICT,
+                "this reference was used before for something else.",
+                field="reference",
+                fix=f"Every {what} needs a reference of its own.",
+            )
+        return found
+
     def asset(self, asset: Asset) -> int:
         """The number of an asset, registered in the books on first use; two scales of one code never meet."""
         known = self.names.assets.get(asset.code)

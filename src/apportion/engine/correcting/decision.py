@@ -62,13 +62,7 @@ def correct(work: Work, command: CorrectionCommand) -> str:
     """
     key = correction_key(command.reference)
     digest = proof.blake3(encode(command)).digest(8)
-    known = work.known(key)
-    if known is not None:
-        if known.digest != digest:
-            raise refuse(
-                RefusalCode.CONFLICT, "this reference was used before for another correction.", field="reference",
-                fix="Every correction needs a reference of its own.",
-            )  # fmt: skip
+    if work.made(key, digest, "correction") is not None:
         return key_id("chg", key)
     standing = Standing.find(work, command.charge)
     made = _made(work, command, standing)

@@ -56,19 +56,11 @@ class StockDecision(Unforeseen):
                 return _lapse(work, command.id)
             command = msgspec.structs.replace(command, expires=_instant(command.expires))
             digest = proof.blake3(encode(command)).digest(8)
-            seen = work.known(self.key)
-            if seen is None:
+            if work.made(self.key, digest, "grant and every allowance") is None:
                 payer = self._payer(work, command)
                 if isinstance(command, Grant):
                     return self._grant(work, command, payer, digest)
                 return self._buy(work, command, payer, digest)
-            if seen.digest != digest:
-                raise refuse(
-                    RefusalCode.CONFLICT,
-                    "this reference was used before for something else.",
-                    field="reference",
-                    fix="Every grant and every allowance needs a reference of its own.",
-                )
             return Outcome(None, key_id(self.kind, self.key))
         except Refused as error:
             return Outcome(None, refusal=error.refusal)

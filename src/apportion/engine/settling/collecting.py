@@ -44,13 +44,8 @@ def collect(work: Work, terms: Terms, command: Collect) -> Outcome:
         raise refuse(RefusalCode.BAD_AMOUNT, "what was collected is above zero.", field="amount")
     key = collection_key(command.reference)
     digest = proof.record_key(f"{command.provider}\x00{payer.public}", f"{atoms} {asset}")[:8]
-    known = work.known(key)
+    known = work.made(key, digest, "collection")
     if known is not None:
-        if known.digest != digest:
-            raise refuse(
-                RefusalCode.CONFLICT, "this reference was used before for something else.", field="reference",
-                fix="Everything that is collected needs a reference of its own.",
-            )  # fmt: skip
         return Outcome(None, key_id("col", key), n=known.n)
     check_cap(work, terms, command.provider, asset, atoms, needed=command.capped)
     source = work.account(Role.PROVIDER, command.provider, asset)

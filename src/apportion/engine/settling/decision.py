@@ -348,13 +348,8 @@ def _oblige(work: Work, terms: Terms, command: Oblige) -> Outcome:
     atoms = _units(asset, command.amount) * grain_of(asset)
     key = obligation_key(command.reference)
     digest = proof.record_key(f"{command.debtor}\x00{command.creditor}", f"{atoms} {asset}")[:8]
-    known = work.known(key)
+    known = work.made(key, digest, "obligation")
     if known is not None:
-        if known.digest != digest:
-            raise refuse(
-                RefusalCode.CONFLICT, "this reference was used before for another obligation.", field="reference",
-                fix="Every obligation needs a reference of its own.",
-            )  # fmt: skip
         return Outcome(None, key_id("obl", key), n=known.n)
     check_cap(work, terms, command.debtor, asset, atoms)
     debtor = work.account(Role.PROVIDER, command.debtor, asset)
