@@ -96,7 +96,7 @@ def test_keys_and_catalogs_of_one_node_are_the_others_at_once(pair: Pair) -> Non
         assert pair.ask(n % 2, "DELETE", f"/v1/keys/{made['key']['id']}").status == 200
         began = time.monotonic()
         while there.ask("GET", "/v1/me", None, made["secret"]).status != 401:
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 1
     assert pair.nodes[1].ask("GET", "/v1/me", None, "apk_0123456789abcdef_" + "0" * 64).status == 401
     plain = catalog()
     for n in range(4):

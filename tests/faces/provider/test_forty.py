@@ -18,7 +18,7 @@ from apportion.model.bid_check import Unfit
 from apportion.model.tariff import Tariff
 from tests.faces.provider.bidding import CONFIG, ProviderProcess, counter, fleet, later, question
 
-DEADLINE, SLACK, LOADED = 0.25, 0.25, 5.0  # seconds; LOADED is what a busy machine may add to any single round
+DEADLINE, SLACK = 0.25, 0.25
 #: manner → why it does not count; a machine under load may also find any of them late
 WRONG = {
     "killed": "unreachable", "silent": "late", "slow": "late", "http": "http", "redirect": "http",
@@ -69,22 +69,20 @@ def test_forty_nodes_of_which_half_are_dead_slow_or_lying(
             manner = {one["provider"]: one["manner"] for one in members}
             honest = {name for name, one in manner.items() if one == "honest"} | {f"r{at}" for at in range(4)}
             ask_all(outside, port, nodes, question(), 1.0)  # connections stand, as they do in a running platform
-            seconds: list[float] = []
-            for _ in range(30):
+            complete = False
+            for _ in range(8):
                 asked = question()
                 began = time.monotonic()
                 answers = ask_all(outside, port, nodes, asked, DEADLINE)
-                seconds.append(time.monotonic() - began)
-                assert seconds[-1] < DEADLINE + LOADED
+                assert time.monotonic() - began < DEADLINE + SLACK
                 assert set(answers.bids) <= honest, "nobody who lies counts"
                 assert set(answers.bids) | set(answers.missed) == {node.provider for node in nodes}
                 assert not set(answers.bids) & set(answers.missed)
                 for name, unfit in answers.missed.items():
                     known = WRONG.get(manner.get(name, ""), "late")
                     assert unfit.reason in (known, "late"), (name, manner.get(name), unfit)
-                if set(answers.bids) == honest and seconds[-1] < DEADLINE + SLACK:
-                    break
-            assert set(answers.bids) == honest and seconds[-1] < DEADLINE + SLACK, (answers.missed, seconds)
+                complete = complete or set(answers.bids) == honest
+            assert complete, answers.missed
             for name, unfit in answers.missed.items():
                 assert unfit.reason == WRONG[manner[name]] or unfit.reason == "late"
             found = prices(answers, asked)
@@ -154,13 +152,10 @@ def test_five_hundred_nodes_within_the_deadline(outside: Outside, port: HttpProv
         nodes = [Node(one["provider"], one["address"], one["key"]) for one in members]
         answers = ask_all(outside, port, nodes, question(), 10.0)
         assert len(answers.bids) == 500, answers.missed
-        for _ in range(30):
+        for _ in range(3):
             began = time.monotonic()
             answers = ask_all(outside, port, nodes, question(), DEADLINE)
             took = time.monotonic() - began
-            assert took < DEADLINE + LOADED
+            assert took < DEADLINE + SLACK
             assert len(answers.bids) + len(answers.missed) == 500
             assert {unfit.reason for unfit in answers.missed.values()} <= {"late"}
-            if took < DEADLINE + SLACK:
-                break
-        assert took < DEADLINE + SLACK
